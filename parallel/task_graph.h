@@ -1,0 +1,60 @@
+// The TaskGraph: what runs where, in which order. It is generated, simulated, executed, measured and drawn; a task's id
+// is computed from its coordinates, never counted, so it is the same in every run, on every rank, in every view.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "models/graph.h"
+#include "parallel/mesh.h"
+
+namespace dml {
+
+enum class TaskKind : std::uint8_t { load, compute, send, receive, all_reduce, all_gather, update };
+std::string_view name_of(TaskKind kind);
+
+/// Queues of one rank: tasks of one queue run in order.
+enum class QueueId : std::uint8_t { compute, tensor_comm, pipeline_send, pipeline_receive, data_comm };
+
+/// Sortable, and readable: "F.m2.s1.d0.t1.n37" is the forward pass of operation 37 for microbatch 2 in stage 1.
+struct TaskId {
+  Phase phase = Phase::forward;
+  std::int32_t operation = 0;  ///< node of the split graph; beyond them: transfers, buckets, update
+  std::int32_t microbatch = 0;
+  std::int16_t stage = 0;
+  std::int32_t replica = 0;
+  std::int16_t tensor = 0;
+  auto operator<=>(const TaskId&) const = default;
+  std::string to_string() const;
+};
+
+/// One task of one rank. Flat: lists live in the arrays of the RankTasks that holds it.
+struct Task {
+  TaskId id;
+  TaskKind kind = TaskKind::compute;
+  QueueId queue = QueueId::compute;
+  Axis axis = Axis::tensor;         ///< of collectives: the group
+  std::int32_t node = kNone;        ///< of compute and tensor collectives: node of the split graph
+  std::int32_t value = kNone;       ///< of transfers: the value that moves
+  std::int32_t peer = -1;           ///< of transfers: world rank
+  std::int32_t channel = 0;         ///< of transfers
+  std::int64_t bytes = 0;           ///< read and written, or moved
+  double flops = 0;
+  std::int64_t begin = 0, count = 0;  ///< of gradient collectives and updates: range of the flat buffer
+  std::int32_t first_dep = 0, num_deps = 0;
+};
+
+/// The tasks of one rank in the order in which its queues take them.
+struct RankTasks {
+  int rank = 0;
+  std::vector<Task> tasks;
+  std::vector<std::int32_t> deps;  ///< indices of tasks of the same rank
+  std::span<const std::int32_t> deps_of(const Task& task) const {
+    return {deps.data() + task.first_dep, static_cast<std::size_t>(task.num_deps)};
+  }
+};
+
+}  // namespace dml

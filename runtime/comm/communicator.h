@@ -1,0 +1,99 @@
+// A group of ranks and what they say to each other. Ranks can be threads of one process, MPI processes, or GPUs: the
+// executor and the tests see only this interface.
+//
+// Every operation is asynchronous: it returns a Ticket at once and proceeds while somebody calls progress, test or wait
+// on any communicator of the rank. Buffers belong to the operation until its ticket is done. All ranks of a group post
+// its collectives in the same order; sends and receives match by order per (peer, channel). A rank's communicators are
+// used by one thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernels/tensor.h"
+
+namespace dml {
+
+/// An operation in flight on one communicator; 0 is one that is done.
+using Ticket = std::uint64_t;
+
+/// What a communicator has carried, by kind. Bytes are those of the caller's buffers (for an all-gather: of the result).
+struct CommCounter {
+  std::int64_t count = 0;
+  std::int64_t bytes_sent = 0;
+  std::int64_t bytes_received = 0;
+};
+
+struct CommOptions {
+  std::chrono::milliseconds deadline{300'000};  ///< of every wait
+  bool library_collectives = false;             ///< MPI's own algorithms instead of ours (mpi only)
+};
+
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+  Communicator() = default;
+  Communicator(const Communicator&) = delete;
+  Communicator& operator=(const Communicator&) = delete;
+
+  /// Place of this process or thread in the group.
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  /// "thread" or "mpi".
+  virtual const char* backend() const = 0;
+
+  /// In place; f32, f64 or i64. Summed in rank order on one rank per element, so all ranks get the same bits, and
+  /// threads and processes do too. 2(n-1)/n · bytes sent per rank; small ones 1 step and (n-1) · bytes.
+  virtual Ticket all_reduce(TensorView data) = 0;
+  /// out = the `in` of all ranks one after the other; counts[r] elements of rank r (shards may be uneven, also empty).
+  /// `in` may be its own place in `out`.
+  virtual Ticket all_gather(TensorView out, TensorView in, std::span<const std::int64_t> counts) = 0;
+  /// out = this rank's counts[rank] elements of the sum of `in` over all ranks, in rank order.
+  virtual Ticket reduce_scatter(TensorView out, TensorView in, std::span<const std::int64_t> counts) = 0;
+  virtual Ticket broadcast(TensorView data, int root) = 0;
+  virtual Ticket barrier() = 0;
+  virtual Ticket send(TensorView data, int peer, int channel) = 0;
+  virtual Ticket receive(TensorView data, int peer, int channel) = 0;
+
+  /// The ranks that give the same color, ordered by key, then by rank. Collective; waits.
+  virtual std::unique_ptr<Communicator> split(int color, int key) = 0;
+
+  /// Moves everything in flight a little, without waiting. Throws CommError if a peer has failed.
+  virtual void progress() = 0;
+  /// Progresses, and says whether the operation has finished.
+  virtual bool test(Ticket ticket) = 0;
+  /// Returns when the operation has finished; yields or sleeps meanwhile. Throws TimeoutError past the deadline, with
+  /// the operation, its shape, and the peers that it waits for.
+  virtual void wait(Ticket ticket) = 0;
+  /// Tells all ranks of the world that this one cannot go on, so that none waits for it. Does not throw. With MPI
+  /// processes the caller then ends its process by exit_all.
+  virtual void fail(const std::string& reason) noexcept = 0;
+
+  /// By kind of operation: "all_reduce", "send", ...
+  virtual std::span<const std::pair<std::string, CommCounter>> counters() const = 0;
+};
+
+/// `size` communicators of one world of threads; each is handed to its own thread.
+std::vector<std::unique_ptr<Communicator>> make_thread_world(int size, const CommOptions& options);
+
+/// True if this build can talk MPI.
+bool mpi_available();
+/// Initialises MPI (single-threaded use) and returns its world. Throws CommError in a build without MPI.
+std::unique_ptr<Communicator> make_mpi_world(const CommOptions& options);
+/// Ends all processes of the MPI world with this exit code; does not return. Plain exit where MPI is not initialised.
+[[noreturn]] void exit_all(int code);
+/// Finalises MPI if it was initialised and no rank has failed.
+void finalize_mpi();
+/// Rank and size by the launcher's environment (Open MPI, PMI, PMIx, Slurm); size 0 where there is none.
+struct LauncherEnvironment {
+  int rank = 0;
+  int size = 0;
+  int local_size = 0;  ///< ranks on this node; 0 where unknown
+};
+LauncherEnvironment launcher_environment();
+
+}  // namespace dml
