@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <variant>
 #include <vector>
 
@@ -28,7 +29,7 @@ class Attributes {
   bool has(std::string_view key) const;
   std::int64_t integer(std::string_view key, std::int64_t otherwise = 0) const;
   double real(std::string_view key, double otherwise = 0) const;
-  const std::string& text(std::string_view key) const;  ///< empty where absent
+  const std::string& text(std::string_view key) const;                 ///< empty where absent
   std::span<const std::int64_t> integers(std::string_view key) const;  ///< empty where absent
   const std::map<std::string, Attribute, std::less<>>& all() const { return attributes_; }
 
@@ -97,10 +98,12 @@ struct Node {
 class Graph {
  public:
   ValueId add_value(Value value);
-  /// Adds a node whose outputs are new activations, with dtype and shape by the operation's own rule.
+  /// Adds a node whose outputs are new activations, with dtype and shape by the operation's own rule. Outputs beyond
+  /// the given names, and those with an empty one, are named after the node.
   /// Throws ModelError that names the node where the shapes disagree.
   NodeId add_node(Node node, std::span<const std::string> output_names);
-  /// The same with one output, which is returned.
+  /// The same for one operation by name; returns the first output, which has the node's name.
+  /// Scope, phase and forward node are those of `like`.
   ValueId add(std::string_view op, std::vector<ValueId> inputs, Attributes attrs, std::string name,
               const Node* like = nullptr);
 
@@ -120,19 +123,21 @@ class Graph {
 
   /// Replaces the nodes, as rewriting passes do; values that nothing names any more stay, unused.
   void set_nodes(std::vector<Node> nodes);
-  /// Drops nodes whose outputs nobody needs: neither `keep` nor a node that is kept.
+  /// Drops nodes whose outputs nobody needs: neither `keep` nor a node that is kept. The others get new ids in the same
+  /// order; Node::forward follows, and is kNone where the forward node is dropped.
   void remove_dead(std::span<const ValueId> keep);
 
-  std::vector<ValueId> inputs;      ///< fed with the batch, in the file's order (labels are not among them)
-  ValueId output = kNone;           ///< logits or prediction
-  ValueId label = kNone;            ///< set with the loss
-  ValueId loss = kNone;             ///< scalar f32: this microbatch's part of the loss of the global batch
+  std::vector<ValueId> inputs;             ///< fed with the batch, in the file's order (labels are not among them)
+  ValueId output = kNone;                  ///< logits or prediction
+  ValueId label = kNone;                   ///< set with the loss
+  ValueId loss = kNone;                    ///< scalar f32: this microbatch's part of the loss of the global batch
   std::map<ValueId, ValueId> gradient_of;  ///< parameter -> its gradient over this microbatch (training graph)
   std::map<ValueId, ValueId> next_state;   ///< state -> its value after this microbatch
 
  private:
   std::vector<Value> values_;
   std::vector<Node> nodes_;
+  std::unordered_map<std::string, ValueId> id_of_name_;
 };
 
 }  // namespace dml

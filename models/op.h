@@ -2,7 +2,9 @@
 // models/ops/ has one file per family; models/ops/registry.cpp is the list of all of them.
 #pragma once
 
+#include <map>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -26,8 +28,8 @@ class GradientBuilder;
 struct OpDef {
   std::string_view name;
   int min_inputs = 1;
-  int max_inputs = 1;  ///< -1: any number
-  int num_outputs = 1;
+  int max_inputs = 1;   ///< -1: any number
+  int num_outputs = 1;  ///< -1: as many as the shape rule says
   /// Types and shapes of the outputs; throws std::invalid_argument with the values where the inputs disagree.
   std::vector<TypedShape> (*infer)(const Graph& graph, const Node& node) = nullptr;
   /// Appends the gradients; null where no gradient flows.
@@ -56,10 +58,11 @@ class GradientBuilder {
   std::vector<ValueId> output_grads;  ///< kNone where none reaches that output
   std::vector<ValueId> input_grads;   ///< to be filled; kNone where none flows
   std::vector<bool> wanted;           ///< inputs whose gradient somebody needs
+  std::vector<Phase> phases;          ///< by input: what phase_of says
 
-  /// Appends an operation of the given phase that differentiates this node; returns its first output.
-  ValueId add(std::string_view op, std::vector<ValueId> inputs, Attributes attrs = {},
-              Phase phase = Phase::input_grad);
+  /// Appends an operation of the given phase that differentiates this node; returns its first output. Its name is that
+  /// of the node with .dx, or .dw in the weight phase, behind it, then a number from the second on.
+  ValueId add(std::string_view op, std::vector<ValueId> inputs, Attributes attrs = {}, Phase phase = Phase::input_grad);
   /// The same for operations with several outputs.
   std::vector<ValueId> add_all(std::string_view op, std::vector<ValueId> inputs, Attributes attrs, Phase phase);
   /// A scalar constant of the graph.
@@ -68,6 +71,11 @@ class GradientBuilder {
   Phase phase_of(int index) const;
   /// `grad` summed down to the shape of input `index` where that was broadcast.
   ValueId reduced_to(ValueId grad, int index);
+
+ private:
+  std::string name_of_next(const OpDef& op, Phase phase);
+
+  std::map<std::string, int> num_of_suffix_;
 };
 
 }  // namespace dml

@@ -9,7 +9,9 @@
 
 namespace dml {
 
-enum class Axis : std::uint8_t { data, pipeline, tensor };
+/// `world` is all ranks together: not an axis of coordinates, but a group that collectives have.
+enum class Axis : std::uint8_t { data, pipeline, tensor, world };
+/// 'd', 'p', 't', 'w'.
 char letter_of(Axis axis);
 
 /// Place of a rank: replica, pipeline position, tensor index.
@@ -26,15 +28,17 @@ class Mesh {
   /// Throws std::invalid_argument where an extent is below 1 or the order is not a permutation of d, p, t.
   Mesh(int d, int p, int t, const std::string& order = "dpt");
 
-  int world_size() const { return extent(Axis::data) * extent(Axis::pipeline) * extent(Axis::tensor); }
-  int extent(Axis axis) const { return extents_[static_cast<std::size_t>(axis)]; }
+  int world_size() const { return extents_[0] * extents_[1] * extents_[2]; }
+  int extent(Axis axis) const {
+    return axis == Axis::world ? world_size() : extents_[static_cast<std::size_t>(axis)];
+  }
   int d() const { return extent(Axis::data); }
   int p() const { return extent(Axis::pipeline); }
   int t() const { return extent(Axis::tensor); }
 
   Coordinate coordinate(int rank) const;
   int rank(const Coordinate& at) const;
-  /// The ranks that differ from `rank` only along `axis`, in order of that coordinate (`rank` included).
+  /// The ranks that differ from `rank` only along `axis` (d, p or t), in order of that coordinate (`rank` included).
   std::vector<int> group(int rank, Axis axis) const;
   /// An id shared by exactly the ranks of that group: the color of a communicator split.
   int group_color(int rank, Axis axis) const;

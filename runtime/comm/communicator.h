@@ -12,6 +12,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/tensor.h"
@@ -33,8 +34,12 @@ struct CommOptions {
   bool library_collectives = false;             ///< MPI's own algorithms instead of ours (mpi only)
 };
 
+/// After a throw from progress, test or wait nothing of this rank is in flight any more and the world is of no use but
+/// to call fail. Destroying a communicator withdraws what it has in flight.
 class Communicator {
  public:
+  static constexpr int kMaxChannel = (1 << 20) - 1;
+
   virtual ~Communicator() = default;
   Communicator() = default;
   Communicator(const Communicator&) = delete;
@@ -46,34 +51,41 @@ class Communicator {
   /// "thread" or "mpi".
   virtual const char* backend() const = 0;
 
-  /// In place; f32, f64 or i64. Summed in rank order on one rank per element, so all ranks get the same bits, and
-  /// threads and processes do too. 2(n-1)/n · bytes sent per rank; small ones 1 step and (n-1) · bytes.
+  /// In place; f32, f64 or i64. Every element is summed in rank order, so all ranks get the same bits, and threads and
+  /// processes do too. 2 steps and 2(n-1)/n · bytes sent per rank; small ones 1 step and (n-1) · bytes.
   virtual Ticket all_reduce(TensorView data) = 0;
   /// out = the `in` of all ranks one after the other; counts[r] elements of rank r (shards may be uneven, also empty).
   /// `in` may be its own place in `out`.
   virtual Ticket all_gather(TensorView out, TensorView in, std::span<const std::int64_t> counts) = 0;
-  /// out = this rank's counts[rank] elements of the sum of `in` over all ranks, in rank order.
+  /// out = this rank's counts[rank] elements of the sum of `in` over all ranks, in rank order; f32, f64 or i64. `out` may
+  /// be its own place in `in`.
   virtual Ticket reduce_scatter(TensorView out, TensorView in, std::span<const std::int64_t> counts) = 0;
   virtual Ticket broadcast(TensorView data, int root) = 0;
   virtual Ticket barrier() = 0;
+  /// Channels are 0 to kMaxChannel. A send may be done before the peer has received it, or only then.
   virtual Ticket send(TensorView data, int peer, int channel) = 0;
   virtual Ticket receive(TensorView data, int peer, int channel) = 0;
 
-  /// The ranks that give the same color, ordered by key, then by rank. Collective; waits.
+  /// Makes ready for `in_flight` operations of each kind at once, reductions up to `largest_bytes`, so that none of
+  /// them allocates later. Optional: what is missing is allocated when first needed, and kept.
+  virtual void reserve(int in_flight, std::int64_t largest_bytes) = 0;
+
+  /// The ranks that give the same color (0 or more), ordered by key, then by rank. Collective; waits.
   virtual std::unique_ptr<Communicator> split(int color, int key) = 0;
 
   /// Moves everything in flight a little, without waiting. Throws CommError if a peer has failed.
   virtual void progress() = 0;
-  /// Progresses, and says whether the operation has finished.
+  /// Progresses, and says whether the operation has finished. A ticket stays valid (and done) for ever.
   virtual bool test(Ticket ticket) = 0;
   /// Returns when the operation has finished; yields or sleeps meanwhile. Throws TimeoutError past the deadline, with
   /// the operation, its shape, and the peers that it waits for.
   virtual void wait(Ticket ticket) = 0;
-  /// Tells all ranks of the world that this one cannot go on, so that none waits for it. Does not throw. With MPI
-  /// processes the caller then ends its process by exit_all.
+  /// Tells all ranks of the world that this one cannot go on, so that none waits for it. Does not throw. Withdraws
+  /// what this rank has in flight, on all of its communicators: call it while those buffers still exist. With MPI
+  /// processes the caller then ends the world by exit_all.
   virtual void fail(const std::string& reason) noexcept = 0;
 
-  /// By kind of operation: "all_reduce", "send", ...
+  /// By kind of operation: "all_reduce", "send", ... Groups of one rank carry nothing but sends to themselves.
   virtual std::span<const std::pair<std::string, CommCounter>> counters() const = 0;
 };
 
@@ -84,16 +96,19 @@ std::vector<std::unique_ptr<Communicator>> make_thread_world(int size, const Com
 bool mpi_available();
 /// Initialises MPI (single-threaded use) and returns its world. Throws CommError in a build without MPI.
 std::unique_ptr<Communicator> make_mpi_world(const CommOptions& options);
-/// Ends all processes of the MPI world with this exit code; does not return. Plain exit where MPI is not initialised.
+/// Ends all processes of the MPI world with this exit code after flushing standard output and error; does not return.
+/// For one rank that fails alone; where all ranks agree on an error, finalize_mpi and return from main is the quiet way.
+/// Where MPI is not initialised only this process ends, without running destructors.
 [[noreturn]] void exit_all(int code);
-/// Finalises MPI if it was initialised and no rank has failed.
+/// Finalises MPI if it was initialised, when all communicators are gone. For ends on which all ranks agree.
 void finalize_mpi();
-/// Rank and size by the launcher's environment (Open MPI, PMI, PMIx, Slurm); size 0 where there is none.
+/// Rank and size by the launcher's environment; size 0 where there is none.
 struct LauncherEnvironment {
   int rank = 0;
   int size = 0;
   int local_size = 0;  ///< ranks on this node; 0 where unknown
 };
+/// Reads the variables of Open MPI, PMI (MPICH, Intel), PMIx and Slurm's steps.
 LauncherEnvironment launcher_environment();
 
 }  // namespace dml

@@ -1,0 +1,32 @@
+// Rows of a table by index, and the gradient of the table. The table is read as [outer, rows, inner].
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+namespace dml {
+
+struct GatherShape {
+  std::int64_t outer = 1;
+  std::int64_t rows = 0;
+  std::int64_t inner = 1;
+  std::int64_t indices = 0;  ///< how many
+  /// Of a table that is a slice [offset, offset + rows) of a greater one: indices outside it give zeros and get no
+  /// gradient. Without it an index is in [-rows, rows), the negative ones counting from the end.
+  std::optional<std::int64_t> offset;
+};
+
+}  // namespace dml
+
+namespace dml::cpu {
+
+/// y [outer, indices, inner] of elements of `elem_size` bytes. Throws std::invalid_argument with position and value
+/// where an index is out of range.
+void gather(void* y, const void* x, const std::int64_t* indices, const GatherShape& shape, std::size_t elem_size);
+void gather(void* y, const void* x, const std::int32_t* indices, const GatherShape& shape, std::size_t elem_size);
+
+/// dx [outer, rows, inner] = Σ of the rows of dy that were gathered from each row, in the order of the indices.
+void gather_grad(float* dx, const float* dy, const std::int64_t* indices, const GatherShape& shape);
+void gather_grad(float* dx, const float* dy, const std::int32_t* indices, const GatherShape& shape);
+
+}  // namespace dml::cpu

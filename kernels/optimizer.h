@@ -1,0 +1,51 @@
+// Updates of flat ranges of f32 weights, as PyTorch's single-tensor implementations compute them, and the sums and
+// scalings of gradients that go with them. Every range may be cut anywhere without changing a bit of the result, but
+// sum_of_squares.
+#pragma once
+
+#include <cstdint>
+
+namespace dml {
+
+struct SgdStep {
+  double learning_rate = 0;
+  double momentum = 0;
+  double weight_decay = 0;
+  bool nesterov = false;
+  float gradient_scale = 1;  ///< gradients are multiplied by it first: the clip factor
+};
+
+struct AdamStep {
+  double learning_rate = 0;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  double weight_decay = 0;
+  double bias_correction1 = 1;  ///< 1 - beta1^t of the t-th update, t ≥ 1
+  double bias_correction2 = 1;
+  float gradient_scale = 1;
+};
+
+}  // namespace dml
+
+namespace dml::cpu {
+
+/// g += decay · w; v = momentum · v + g; w -= lr · (nesterov ? g + momentum · v : v). The velocity starts at 0; it may
+/// be null where momentum is 0.
+void sgd(float* weights, float* velocity, const float* gradients, std::int64_t n, const SgdStep& step);
+/// Kingma and Ba (2014), the decay added to the gradient. Both moments start at 0.
+void adam(float* weights, float* moment1, float* moment2, const float* gradients, std::int64_t n, const AdamStep& step);
+/// Loshchilov and Hutter (2017): the decay shrinks the weights directly.
+void adamw(float* weights, float* moment1, float* moment2, const float* gradients, std::int64_t n,
+           const AdamStep& step);
+
+/// Σ x² in double, in fixed blocks of this range.
+double sum_of_squares(const float* x, std::int64_t n);
+/// y += factor · x.
+void axpy(float* y, float factor, const float* x, std::int64_t n);
+/// y *= factor.
+void scale(float* y, float factor, std::int64_t n);
+/// y = value.
+void fill(float* y, float value, std::int64_t n);
+
+}  // namespace dml::cpu

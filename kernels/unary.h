@@ -1,0 +1,43 @@
+// Functions of one operand and their gradients. y may be x, and dx may be dy.
+#pragma once
+
+#include <cstdint>
+
+namespace dml {
+
+enum class UnaryOp {
+  relu,
+  sigmoid,
+  tanh,
+  erf,
+  exp,
+  log,
+  sqrt,
+  neg,
+  reciprocal,
+  abs,
+  gelu,       ///< x/2 · (1 + erf(x/√2))
+  gelu_tanh,  ///< its approximation by tanh
+};
+
+/// Gradients that read the result of the forward operation.
+enum class OutputGradOp { relu, sigmoid, tanh };
+/// Gradients that read its operand.
+enum class InputGradOp { gelu, gelu_tanh };
+
+}  // namespace dml
+
+namespace dml::cpu {
+
+void unary(UnaryOp op, float* y, const float* x, std::int64_t n);
+/// Of UnaryOp only neg and abs.
+void unary(UnaryOp op, std::int64_t* y, const std::int64_t* x, std::int64_t n);
+/// y = min(max(x, low), high); an absent bound is an infinity.
+void clip(float* y, const float* x, std::int64_t n, float low, float high);
+
+void unary_grad(OutputGradOp op, float* dx, const float* dy, const float* y, std::int64_t n);
+void unary_grad(InputGradOp op, float* dx, const float* dy, const float* x, std::int64_t n);
+/// dx = dy where low ≤ x ≤ high, else 0.
+void clip_grad(float* dx, const float* dy, const float* x, std::int64_t n, float low, float high);
+
+}  // namespace dml::cpu

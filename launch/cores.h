@@ -1,0 +1,43 @@
+// How many threads a rank gets, and on which cores: by the affinity of this process, which a launcher may have made
+// too small.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "runtime/comm/communicator.h"
+
+namespace dml {
+
+struct CorePlan {
+  int usable_cores = 1;  ///< of this node, for all of its ranks together
+  int threads = 1;       ///< per rank
+  std::vector<std::string> notes;
+};
+
+/// What the plan is made from; cores are counts.
+struct CoreFacts {
+  int own = 1;       ///< that this process may use
+  int launcher = 0;  ///< that the launcher of this process may use; 0 where there is none or it cannot be seen
+  bool bound_on_purpose = false;  ///< the launcher was told how to bind
+  int ranks = 1;                  ///< on this node
+  int asked = 0;                  ///< threads per rank; 0: the node's cores shared
+};
+struct CoreDecision {
+  CorePlan plan;
+  bool widen = false;  ///< this process should take all of the launcher's cores
+};
+/// Pure: what to do about the facts.
+CoreDecision decide_cores(const CoreFacts& facts);
+
+/// Looks at this process, decides, and widens its affinity where that is decided. `ranks` live on this node.
+CorePlan plan_cores(int asked_threads, int ranks, const LauncherEnvironment& launcher);
+
+/// OpenMP regions of the calling thread use so many threads from now on.
+void use_threads(int threads);
+
+/// Makes OpenMP's waiting threads sleep, unless the environment says how they wait. OpenMP reads that when the program
+/// is loaded, so this program is started again in its place, once.
+void wait_passively(char** argv);
+
+}  // namespace dml

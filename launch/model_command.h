@@ -1,0 +1,19 @@
+// `dmltrain model show | export | partition`.
+#pragma once
+
+#include <string>
+
+#include "launch/options/command_line.h"
+#include "launch/report/terminal.h"
+#include "models/onnx/model_file.h"
+
+namespace dml {
+
+/// What the file says of itself: opset, inputs and outputs, operations with their counts and whether they are
+/// supported.
+std::string model_page(const OnnxModel& model, Style style);
+
+/// Runs one of the model actions.
+void run_model_command(const Command& command, Terminal& terminal);
+
+}  // namespace dml

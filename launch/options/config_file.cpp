@@ -1,0 +1,108 @@
+// The only file that sees toml++.
+#include "launch/options/config_file.h"
+
+#include <fmt/format.h>
+
+#include <toml++/toml.h>
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string_view>
+
+#include "launch/options/nearest.h"
+#include "launch/options/option_makers.h"
+#include "launch/options/usage_error.h"
+
+namespace dml {
+namespace {
+
+std::string place_of(const toml::node& node, const std::string& name) {
+  return fmt::format("{} line {}", name, node.source().begin.line);
+}
+
+std::string text_of(const toml::node& node, const std::string& place, std::string_view key) {
+  if (const auto* text = node.as_string()) return text->get();
+  if (const auto* number = node.as_integer()) return std::to_string(number->get());
+  if (const auto* number = node.as_floating_point()) return write_real(number->get());
+  if (const auto* flag = node.as_boolean()) return flag->get() ? "true" : "false";
+  throw UsageError(fmt::format("{}: {} has a value that is neither text, number, true or false", place, key));
+}
+
+std::vector<std::string> texts_of(const toml::node& node, const std::string& place, const OptionSpec& spec) {
+  std::vector<std::string> texts;
+  if (const auto* array = node.as_array()) {
+    if (spec.kind != OptionKind::list) {
+      throw UsageError(fmt::format("{}: {} takes one value, not an array", place, spec.name));
+    }
+    for (const toml::node& element : *array) texts.push_back(text_of(element, place, spec.name));
+    return texts;
+  }
+  return {text_of(node, place, spec.name)};
+}
+
+FileEntry entry_of(std::string_view key, const toml::node& node, const std::string& name) {
+  const std::string place = place_of(node, name);
+  if (node.is_table()) {
+    throw UsageError(
+        fmt::format("{}: [{}] is a table; the options stand at the top level, without headings", place, key));
+  }
+  const OptionSpec* spec = find_option(key);
+  if (spec == nullptr) {
+    throw UsageError(fmt::format("{}: unknown key '{}'{}", place, key, did_you_mean(key, option_names())));
+  }
+  return {std::string(key), texts_of(node, place, *spec), place};
+}
+
+/// TOML's basic strings are JSON's.
+std::string quoted(const std::string& text) {
+  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string written(const OptionSpec& spec, const std::vector<std::string>& texts) {
+  if (spec.kind == OptionKind::list) {
+    std::vector<std::string> elements;
+    std::transform(texts.begin(), texts.end(), std::back_inserter(elements), quoted);
+    return fmt::format("[{}]", fmt::join(elements, ", "));
+  }
+  const bool bare = spec.kind == OptionKind::flag || (spec.kind == OptionKind::number && texts.front() != kAuto);
+  return bare ? texts.front() : quoted(texts.front());
+}
+
+}  // namespace
+
+std::vector<FileEntry> parse_config_text(const std::string& text, const std::string& name) {
+  toml::table table;
+  try {
+    table = toml::parse(text);
+  } catch (const toml::parse_error& error) {
+    throw UsageError(fmt::format("{} line {}: {}", name, error.source().begin.line, error.description()));
+  }
+  std::vector<FileEntry> entries;
+  for (const auto& [key, node] : table) entries.push_back(entry_of(key.str(), node, name));
+  return entries;
+}
+
+std::vector<FileEntry> read_config_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  if (!file || !(text << file.rdbuf())) {
+    throw UsageError(fmt::format("--config {}: there is no such file, it is empty, or it cannot be read", path));
+  }
+  return parse_config_text(text.str(), path);
+}
+
+std::string write_config(const Config& config) {
+  std::string text = "# Everything that this run was told. Replay: dmltrain --config THIS_FILE\n";
+  std::string_view group;
+  for (const OptionSpec& spec : option_table()) {
+    if (spec.group != group) text += fmt::format("\n# {}\n", spec.group);
+    group = spec.group;
+    const std::vector<std::string> values = spec.get(config);
+    if (values.empty() && spec.kind != OptionKind::list) continue;
+    text += fmt::format("{}{} = {}\n", spec.name == "run" ? "# " : "", spec.name, written(spec, values));
+  }
+  return text;
+}
+
+}  // namespace dml

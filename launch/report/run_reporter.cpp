@@ -1,0 +1,45 @@
+#include "launch/report/run_reporter.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "launch/report/pages.h"
+#include "launch/version.h"
+
+namespace dml {
+
+bool line_stays(const StepRecord& record) {
+  const std::int64_t done = record.step + 1;
+  const std::int64_t tenth = std::max<std::int64_t>(record.num_steps / 10, 1);
+  return done == 1 || done == record.num_steps || done % tenth == 0 || record.validation_loss.has_value();
+}
+
+void RunReporter::started(const RunPlan& plan) {
+  folder_ = std::make_unique<RunFolder>(config_);
+  RunPlan shown = plan;
+  shown.threads_per_rank = cores_.threads;
+  shown.usable_cores = cores_.usable_cores;
+  shown.notes.insert(shown.notes.end(), cores_.notes.begin(), cores_.notes.end());
+  terminal_.print(
+      fmt::format("{}\n\n{}\n", terminal_.style().heading(version_text()), first_page(shown, terminal_.style())));
+  folder_->log(fmt::format("{}\n\n{}", version_text(), first_page(shown, {}, static_cast<int>(plan.ranks.size()))));
+}
+
+void RunReporter::stepped(const StepRecord& record, const std::vector<RankStep>& ranks) {
+  folder_->append(record, ranks);
+  const std::string line = step_line(record);
+  folder_->log(line);
+  if (terminal_.live() && !line_stays(record)) {
+    terminal_.show_live(line);
+  } else {
+    terminal_.print(line + "\n");
+  }
+}
+
+void RunReporter::finished(const RunSummary& summary) {
+  terminal_.print(last_page(summary, terminal_.style()) + fmt::format("run folder: {}\n", folder_->path()));
+  folder_->log(last_page(summary, {}));
+}
+
+}  // namespace dml

@@ -1,0 +1,38 @@
+// Listens to a training run: makes its folder once all checks have passed, prints, and writes what is said.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "launch/cores.h"
+#include "launch/report/terminal.h"
+#include "launch/run_folder.h"
+#include "runtime/records.h"
+
+namespace dml {
+
+class RunReporter : public RunObserver {
+ public:
+  /// The first page shows the cores and threads of `cores`, and its notes after the plan's own.
+  RunReporter(const Config& config, Terminal& terminal, CorePlan cores)
+      : config_(config), terminal_(terminal), cores_(std::move(cores)) {}
+
+  void started(const RunPlan& plan) override;
+  void stepped(const StepRecord& record, const std::vector<RankStep>& ranks) override;
+  void finished(const RunSummary& summary) override;
+
+  /// Where the run's files go. Null before started.
+  RunFolder* folder() { return folder_.get(); }
+
+ private:
+  const Config& config_;
+  Terminal& terminal_;
+  CorePlan cores_;
+  std::unique_ptr<RunFolder> folder_;
+};
+
+/// True for the steps whose line stays on a terminal: the first, the last, each tenth of the run, and those that
+/// validate.
+bool line_stays(const StepRecord& record);
+
+}  // namespace dml

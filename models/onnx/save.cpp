@@ -1,0 +1,248 @@
+// Writing a model again with other weights. Everything but the initializers' payloads is the message that was read.
+#include <unistd.h>
+
+#include <bit>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "kernels/error.h"
+#include "models/onnx/content.h"
+#include "models/onnx/rewrite.h"
+#include "models/onnx/tensor_payload.h"
+
+namespace dml {
+namespace {
+
+constexpr std::int64_t kMostInside = std::int64_t{1} << 30;  // bytes of all payloads; more are written as external data
+constexpr std::size_t kSmallestOutside = 1024;
+constexpr std::size_t kAlignment = 64;
+
+// Round to nearest, ties to even.
+std::uint16_t half_of(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const auto sign = static_cast<std::uint16_t>(bits >> 16 & 0x8000U);
+  const float magnitude = std::abs(value);
+  if (std::isnan(value)) return static_cast<std::uint16_t>(sign | 0x7e00U);
+  if (magnitude >= 65520.0F) return static_cast<std::uint16_t>(sign | 0x7c00U);
+  if (magnitude < 6.103515625e-05F) {  // a multiple of 2^-24
+    return static_cast<std::uint16_t>(sign | static_cast<std::uint32_t>(std::nearbyint(std::ldexp(magnitude, 24))));
+  }
+  const std::uint32_t rounded = (bits & 0x7fffffffU) + 0xfffU + (bits >> 13 & 1U);
+  return static_cast<std::uint16_t>(sign | ((rounded >> 13) - (112U << 10)));
+}
+
+std::uint16_t bfloat_of(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  if (std::isnan(value)) return static_cast<std::uint16_t>(bits >> 16 | 0x40U);
+  return static_cast<std::uint16_t>((bits + 0x7fffU + (bits >> 16 & 1U)) >> 16);
+}
+
+template <typename T, typename Convert>
+std::string encoded(const std::vector<float>& elements, Convert convert) {
+  std::string bytes(elements.size() * sizeof(T), '\0');
+  for (std::size_t i = 0; i < elements.size(); ++i) {
+    const T element = convert(elements[i]);
+    std::memcpy(bytes.data() + i * sizeof(T), &element, sizeof(T));
+  }
+  return bytes;
+}
+
+std::string encoded(const std::vector<float>& elements, DataType type) {
+  switch (type) {
+    case DataType::f64: return encoded<double>(elements, [](float x) { return static_cast<double>(x); });
+    case DataType::f16: return encoded<std::uint16_t>(elements, half_of);
+    case DataType::bf16: return encoded<std::uint16_t>(elements, bfloat_of);
+    default: return encoded<float>(elements, [](float x) { return x; });
+  }
+}
+
+std::vector<float> transposed(const std::vector<float>& elements, const Shape& shape) {
+  std::vector<float> result(elements.size());
+  const auto rows = static_cast<std::size_t>(shape[0]);
+  const auto columns = static_cast<std::size_t>(shape[1]);
+  for (std::size_t row = 0; row < rows; ++row) {
+    for (std::size_t column = 0; column < columns; ++column) {
+      result[column * rows + row] = elements[row * columns + column];
+    }
+  }
+  return result;
+}
+
+bool has_payload(const onnx::TensorProto& tensor) {
+  return tensor.has_raw_data() || tensor.float_data_size() > 0 || tensor.double_data_size() > 0 ||
+         tensor.int32_data_size() > 0 || tensor.int64_data_size() > 0 || tensor.uint64_data_size() > 0;
+}
+
+void set_payload(onnx::TensorProto& tensor, std::string bytes) {
+  tensor.clear_float_data();
+  tensor.clear_double_data();
+  tensor.clear_int32_data();
+  tensor.clear_int64_data();
+  tensor.clear_uint64_data();
+  tensor.clear_external_data();
+  tensor.clear_data_location();
+  tensor.set_raw_data(std::move(bytes));
+}
+
+/// A file that appears under its name only when it is complete.
+class PendingFile {
+ public:
+  explicit PendingFile(std::string path)
+      : path_(std::move(path)),
+        pending_(path_ + ".tmp" + std::to_string(::getpid())),
+        stream_(pending_, std::ios::binary | std::ios::trunc) {
+    check("opened");
+  }
+  ~PendingFile() {
+    if (!is_done_) std::remove(pending_.c_str());
+  }
+  PendingFile(const PendingFile&) = delete;
+  PendingFile& operator=(const PendingFile&) = delete;
+
+  std::ofstream& stream() { return stream_; }
+  void close() {
+    stream_.close();
+    check("written");
+  }
+  void publish() {
+    std::error_code error;
+    std::filesystem::rename(pending_, path_, error);
+    if (error) throw IoError(in_quotes(path_) + " cannot be written: " + error.message());
+    is_done_ = true;
+  }
+
+ private:
+  void check(const char* what) {
+    if (!stream_)
+      throw IoError(in_quotes(path_) + " cannot be " + what + ": is there such a folder, with room and rights?");
+  }
+
+  std::string path_, pending_;
+  std::ofstream stream_;
+  bool is_done_ = false;
+};
+
+/// The new payload of each initializer.
+class Payloads {
+ public:
+  Payloads(const OnnxModel::Content& content, const WeightLookup& trained, const BuildOptions& options)
+      : content_(content),
+        trained_(trained),
+        tied_(rewrite(content, options).tied),
+        reader_(content.proto, content.path, sources_) {}
+
+  /// `like`: the initializer of the file, of whose name `name` is or was untied.
+  void set(onnx::TensorProto& tensor, const std::string& name, const OnnxInitializer& like) {
+    if (auto elements = trained_elements(name)) {
+      if (static_cast<std::int64_t>(elements->size()) != like.shape.num_elements() || !is_float(like.dtype)) {
+        throw ModelError(in_quotes(name) + " is " + std::string(name_of(like.dtype)) + " " + like.shape.to_string() +
+                         ", but " + std::to_string(elements->size()) + " trained elements were given");
+      }
+      set_payload(tensor, encoded(*elements, like.dtype));
+    } else if (tensor.data_location() == onnx::TensorProto::EXTERNAL) {
+      const auto external = reader_.external_bytes(tensor, name);
+      set_payload(tensor, {reinterpret_cast<const char*>(external.bytes.data()), external.bytes.size()});
+    } else if (!has_payload(tensor) && like.has_elements && is_float(like.dtype)) {
+      std::vector<float> computed(static_cast<std::size_t>(like.shape.num_elements()));
+      like.source->read_all_f32(computed.data());
+      set_payload(tensor, encoded(computed, like.dtype));
+    }
+  }
+
+ private:
+  std::optional<std::vector<float>> trained_elements(const std::string& name) const {
+    if (trained_ == nullptr) return std::nullopt;
+    for (const Tied& tied : tied_) {
+      if (tied.name != name) continue;
+      auto elements = trained_(tied.to);
+      if (elements.has_value() && tied.is_transposed) return transposed(*elements, content_.find(tied.to)->shape);
+      return elements;
+    }
+    return trained_(name);
+  }
+
+  const OnnxModel::Content& content_;
+  const WeightLookup& trained_;
+  std::vector<Tied> tied_;
+  SourceMap sources_;
+  PayloadReader reader_;
+};
+
+/// Reads of untied initializers get their own names, and each a tensor of its own.
+void separate(onnx::GraphProto& graph, const OnnxModel::Content& content, const std::vector<std::string>& unties) {
+  const RewrittenGraph rewritten = rewrite(content, {.batch = 0, .dims = {}, .ties = {}, .unties = unties});
+  for (int i = 0; i < graph.node_size(); ++i) {
+    const OnnxNode& node = rewritten.nodes[static_cast<std::size_t>(i)];
+    for (int input = 0; input < graph.node(i).input_size(); ++input) {
+      graph.mutable_node(i)->set_input(input, node.inputs[static_cast<std::size_t>(input)]);
+    }
+  }
+  for (const OnnxInitializer& initializer : rewritten.initializers) {
+    if (content.find(initializer.name) != nullptr) continue;
+    const std::string name = initializer.name.substr(0, initializer.name.rfind('#'));
+    const auto index = static_cast<int>(content.initializer_index.at(name));
+    *graph.add_initializer() = onnx::TensorProto(graph.initializer(index));
+    graph.mutable_initializer(graph.initializer_size() - 1)->set_name(initializer.name);
+  }
+}
+
+std::size_t payload_bytes(const onnx::TensorProto& tensor) { return tensor.ByteSizeLong(); }
+
+/// Moves the payload of a tensor behind what the data file holds already.
+void move_outside(onnx::TensorProto& tensor, PendingFile& file, std::size_t& offset, const std::string& location) {
+  const std::size_t padding = (kAlignment - offset % kAlignment) % kAlignment;
+  file.stream() << std::string(padding, '\0') << tensor.raw_data();
+  offset += padding;
+  const std::size_t length = tensor.raw_data().size();
+  tensor.clear_raw_data();
+  tensor.set_data_location(onnx::TensorProto::EXTERNAL);
+  const auto add = [&](const std::string& key, const std::string& value) {
+    auto& entry = *tensor.add_external_data();
+    entry.set_key(key);
+    entry.set_value(value);
+  };
+  add("location", location);
+  add("offset", std::to_string(offset));
+  add("length", std::to_string(length));
+  offset += length;
+}
+
+}  // namespace
+
+void OnnxModel::save(const std::string& path, const WeightLookup& trained, const BuildOptions& options) const {
+  onnx::ModelProto proto(*content_->proto);
+  onnx::GraphProto& graph = *proto.mutable_graph();
+  if (!options.unties.empty()) separate(graph, *content_, options.unties);
+  Payloads payloads(*content_, trained, options);
+  std::vector<bool> was_outside;
+  std::size_t total = 0;
+  for (onnx::TensorProto& tensor : *graph.mutable_initializer()) {
+    const OnnxInitializer* like = content_->find(tensor.name());
+    if (like == nullptr) like = content_->find(tensor.name().substr(0, tensor.name().rfind('#')));
+    was_outside.push_back(tensor.data_location() == onnx::TensorProto::EXTERNAL);
+    payloads.set(tensor, tensor.name(), *like);
+    total += payload_bytes(tensor);
+  }
+  const bool is_large = static_cast<std::int64_t>(total) > kMostInside;
+  std::optional<PendingFile> data;
+  std::size_t offset = 0;
+  for (int i = 0; i < graph.initializer_size(); ++i) {
+    onnx::TensorProto& tensor = *graph.mutable_initializer(i);
+    const bool goes_outside = was_outside[static_cast<std::size_t>(i)] ||
+                              (is_large && tensor.has_raw_data() && tensor.raw_data().size() >= kSmallestOutside);
+    if (!goes_outside) continue;
+    if (!data.has_value()) data.emplace(path + ".data");
+    move_outside(tensor, *data, offset, std::filesystem::path(path).filename().string() + ".data");
+  }
+  PendingFile model(path);
+  if (!proto.SerializeToOstream(&model.stream())) throw IoError(in_quotes(path) + " cannot be written");
+  model.close();
+  if (data.has_value()) data->close();
+  if (data.has_value()) data->publish();
+  model.publish();
+}
+
+}  // namespace dml

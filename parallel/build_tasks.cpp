@@ -1,0 +1,239 @@
+#include "parallel/build_tasks.h"
+
+#include <algorithm>
+
+#include "kernels/error.h"
+#include "models/op.h"
+
+namespace dml {
+namespace {
+
+std::size_t index(std::int32_t id) { return static_cast<std::size_t>(id); }
+
+class Builder {
+ public:
+  Builder(const TaskInputs& in, const StageMap& map)
+      : in_(in),
+        map_(map),
+        at_(in.mesh.coordinate(in.rank)),
+        numbers_{in.graphs[0]->graph.num_nodes(), in.graphs[0]->graph.num_values()},
+        maker_(index(numbers_.num_values) * in.graphs.size(), -1),
+        gradient_maker_(in.layout.segments.size(), -1),
+        open_(in.layout.buckets.size(), 0) {
+    result_.rank = in.rank;
+    count_addends();
+  }
+
+  RankTasks build() {
+    const Order& order = in_.orders[index(at_.p)];
+    if (!order.empty()) receive(order[0]);
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      if (i + 1 < order.size()) receive(order[i + 1]);  // posted one pass ahead
+      run(order[i]);
+      send(order[i]);
+    }
+    for (std::size_t bucket = 0; bucket < in_.layout.buckets.size(); ++bucket) sum_tied(static_cast<int>(bucket));
+    end_step();
+    return std::move(result_);
+  }
+
+ private:
+  const Graph& graph(int microbatch) const { return in_.graphs[index(microbatch)]->graph; }
+  std::int32_t& maker(ValueId value, int microbatch) {
+    return maker_[index(microbatch) * index(numbers_.num_values) + index(value)];
+  }
+
+  /// For every bucket, how many addends of its gradients this rank will compute in a step.
+  void count_addends() {
+    for (std::size_t b = 0; b < in_.layout.buckets.size(); ++b) {
+      const Bucket& bucket = in_.layout.buckets[b];
+      for (int s = bucket.first_segment; s < bucket.first_segment + bucket.num_segments; ++s) {
+        for (const ValueId addend : map_.addends(in_.layout.segments[index(s)].value)) {
+          if (is_mine(graph(0).value(addend).producer)) open_[b] += static_cast<int>(in_.graphs.size());
+        }
+      }
+    }
+  }
+
+  bool is_mine(NodeId node) const { return in_.placement.position(in_.stages[index(node)]) == at_.p; }
+
+  TaskId id_of(Phase phase, std::int32_t operation, int microbatch, int stage) const {
+    return {phase, operation, microbatch, static_cast<std::int16_t>(stage), at_.d, static_cast<std::int16_t>(at_.t)};
+  }
+
+  std::int32_t append(Task task, std::vector<std::int32_t> deps) {
+    std::sort(deps.begin(), deps.end());
+    deps.erase(std::unique(deps.begin(), deps.end()), deps.end());
+    std::erase(deps, -1);
+    task.first_dep = static_cast<std::int32_t>(result_.deps.size());
+    task.num_deps = static_cast<std::int32_t>(deps.size());
+    result_.deps.insert(result_.deps.end(), deps.begin(), deps.end());
+    result_.tasks.push_back(task);
+    return static_cast<std::int32_t>(result_.tasks.size()) - 1;
+  }
+
+  Task transfer(TaskKind kind, const Action& action, ValueId value, int other_stage) const {
+    Task task;
+    task.id = id_of(action.phase, numbers_.transfer(value), action.microbatch, action.stage);
+    task.kind = kind;
+    task.queue = kind == TaskKind::send ? QueueId::pipeline_send : QueueId::pipeline_receive;
+    task.axis = Axis::pipeline;
+    task.value = value;
+    task.peer = in_.mesh.rank({at_.d, in_.placement.position(other_stage), at_.t});
+    // One channel per boundary and direction: transfers on it keep the order of the passes.
+    const int from = kind == TaskKind::send ? action.stage : other_stage;
+    task.channel = 2 * from + (action.phase == Phase::forward ? 0 : 1);
+    const Value& v = graph(action.microbatch).value(value);
+    task.bytes = v.shape.num_elements() * static_cast<std::int64_t>(size_of(v.dtype));
+    return task;
+  }
+
+  bool crosses(int from, int to) const {
+    return to >= 0 && to < in_.placement.num_stages() && in_.placement.position(from) != in_.placement.position(to);
+  }
+
+  void receive(const Action& action) {
+    if (action.phase == Phase::weight_grad) return;
+    const bool forward = action.phase == Phase::forward;
+    const int from = action.stage + (forward ? -1 : 1);
+    if (from < 0 || from >= in_.placement.num_stages() || !crosses(from, action.stage)) return;
+    for (const ValueId value : forward ? map_.down(from) : map_.up(from)) {
+      maker(value, action.microbatch) = append(transfer(TaskKind::receive, action, value, from), {});
+    }
+  }
+
+  void send(const Action& action) {
+    if (action.phase == Phase::weight_grad) return;
+    const bool forward = action.phase == Phase::forward;
+    const int to = action.stage + (forward ? 1 : -1);
+    if (!crosses(action.stage, to)) return;
+    for (const ValueId value : forward ? map_.down(action.stage) : map_.up(action.stage)) {
+      append(transfer(TaskKind::send, action, value, to), {maker(value, action.microbatch)});
+    }
+  }
+
+  void run(const Action& action) {
+    for (const NodeId id : map_.nodes(action.stage)) {
+      const Phase phase = graph(action.microbatch).node(id).phase;
+      const bool runs = action.phase == Phase::input_grad && action.fused ? phase != Phase::forward : phase == action.phase;
+      if (runs) run_node(id, action);
+    }
+  }
+
+  void run_node(NodeId id, const Action& action) {
+    const Graph& g = graph(action.microbatch);
+    const Node& node = g.node(id);
+    std::vector<std::int32_t> deps;
+    for (const ValueId input : node.inputs) {
+      if (input != kNone) deps.push_back(maker(input, action.microbatch));
+    }
+    if (node.op->is_alias) {
+      maker(node.outputs[0], action.microbatch) = deps.empty() ? -1 : deps[0];
+      if (map_.addend_of(node.outputs[0]) == kNone) return;
+    }
+    Task task;
+    task.id = id_of(node.phase, id, action.microbatch, action.stage);
+    task.node = id;
+    const std::string_view op = node.op->name;
+    if (op == "AllReduce" || op == "AllGather") {
+      task.kind = op == "AllReduce" ? TaskKind::all_reduce : TaskKind::all_gather;
+      task.queue = QueueId::tensor_comm;
+      const Value& moved = g.value(node.outputs[0]);
+      task.bytes = moved.shape.num_elements() * static_cast<std::int64_t>(size_of(moved.dtype));
+    } else {
+      const Cost cost = cost_of(g, node);
+      task.flops = cost.flops;
+      task.bytes = static_cast<std::int64_t>(cost.bytes);
+    }
+    const std::int32_t made = append(task, std::move(deps));
+    for (const ValueId output : node.outputs) {
+      maker(output, action.microbatch) = made;
+      if (map_.addend_of(output) != kNone) finish_addend(map_.addend_of(output), made);
+    }
+  }
+
+  void finish_addend(ValueId parameter, std::int32_t made) {
+    const int segment = in_.layout.find(parameter);
+    DML_ASSERT(segment >= 0, graph(0).value(parameter).name);
+    gradient_maker_[index(segment)] = made;
+    for (std::size_t b = 0; b < in_.layout.buckets.size(); ++b) {
+      const Bucket& bucket = in_.layout.buckets[b];
+      if (segment < bucket.first_segment || segment >= bucket.first_segment + bucket.num_segments) continue;
+      if (--open_[b] == 0 && bucket.tied_stages.size() == 1) sum_over_replicas(static_cast<int>(b), makers_of(bucket));
+    }
+  }
+
+  std::vector<std::int32_t> makers_of(const Bucket& bucket) const {
+    return {gradient_maker_.begin() + bucket.first_segment,
+            gradient_maker_.begin() + bucket.first_segment + bucket.num_segments};
+  }
+
+  Task gradient_sum(int bucket, Axis axis, std::int32_t operation) const {
+    const Bucket& b = in_.layout.buckets[index(bucket)];
+    Task task;
+    task.id = id_of(Phase::update, operation, 0, b.tied_stages.front());
+    task.kind = TaskKind::all_reduce;
+    task.queue = QueueId::data_comm;
+    task.axis = axis;
+    task.begin = b.begin;
+    task.count = b.count;
+    task.bytes = b.count * 4;
+    return task;
+  }
+
+  void sum_over_replicas(int bucket, std::vector<std::int32_t> deps) {
+    if (in_.mesh.d() > 1) {
+      deps = {append(gradient_sum(bucket, Axis::data, numbers_.bucket_sum(bucket)), std::move(deps))};
+    }
+    complete_.insert(complete_.end(), deps.begin(), deps.end());
+  }
+
+  /// The totals of the step over all ranks, and the update, which waits for them only if it clips.
+  void end_step() {
+    const int stage = in_.placement.stages(at_.p).front();
+    Task totals;
+    totals.id = id_of(Phase::update, numbers_.totals(), 0, stage);
+    totals.bytes = in_.layout.size * 4;
+    std::vector<std::int32_t> deps{append(totals, complete_)};
+    Task sum = totals;
+    sum.id.operation = numbers_.totals_sum();
+    sum.kind = TaskKind::all_reduce;
+    sum.queue = QueueId::data_comm;
+    sum.axis = Axis::world;
+    sum.bytes = 3 * static_cast<std::int64_t>(sizeof(double));
+    deps.push_back(append(sum, deps));
+    if (!in_.clips) deps.pop_back();
+    Task update;
+    update.id = id_of(Phase::update, numbers_.update(), 0, stage);
+    update.kind = TaskKind::update;
+    update.count = in_.layout.size;
+    update.bytes = in_.layout.size * 4;
+    append(update, deps);
+  }
+
+  void sum_tied(int bucket) {
+    const Bucket& b = in_.layout.buckets[index(bucket)];
+    if (b.tied_stages.size() == 1) return;
+    std::vector<std::int32_t> deps = makers_of(b);
+    const bool elsewhere = std::any_of(b.tied_stages.begin(), b.tied_stages.end(),
+                                       [&](int stage) { return in_.placement.position(stage) != at_.p; });
+    if (elsewhere) deps = {append(gradient_sum(bucket, Axis::pipeline, numbers_.tied_sum(bucket)), std::move(deps))};
+    sum_over_replicas(bucket, std::move(deps));
+  }
+
+  const TaskInputs& in_;
+  const StageMap& map_;
+  Coordinate at_;
+  OperationNumbers numbers_;
+  std::vector<std::int32_t> maker_;           ///< by (microbatch, value): the task that makes it on this rank
+  std::vector<std::int32_t> gradient_maker_;  ///< by segment: the task that added to its gradient last
+  std::vector<int> open_;                     ///< by bucket: addends still to come
+  std::vector<std::int32_t> complete_;        ///< the tasks behind which all gradients are whole
+  RankTasks result_;
+};
+
+}  // namespace
+
+RankTasks build_tasks(const TaskInputs& inputs, const StageMap& map) { return Builder(inputs, map).build(); }
+
+}  // namespace dml

@@ -1,0 +1,74 @@
+// Builds the tasks of one rank: the passes of its schedule, operation by operation, with the transfers between stages,
+// the collectives of the split, the gradient sums and the update.
+#pragma once
+
+#include <map>
+#include <span>
+#include <vector>
+
+#include "parallel/data/flat_layout.h"
+#include "parallel/mesh.h"
+#include "parallel/pipeline/schedule.h"
+#include "parallel/task_graph.h"
+#include "parallel/tensor/split.h"
+
+namespace dml {
+
+/// What decides the tasks of a rank. All split graphs have the same nodes and values, and differ in extents alone.
+struct TaskInputs {
+  const Mesh& mesh;
+  int rank = 0;
+  const Placement& placement;
+  std::span<const Order> orders;              ///< by pipeline position
+  std::span<const SplitGraph* const> graphs;  ///< by microbatch of this rank's replica
+  std::span<const int> stages;                ///< by node of the split graph
+  const FlatLayout& layout;                   ///< of this rank
+  bool clips = false;                         ///< the update waits for the global gradient norm
+};
+
+/// Numbers of the operations that are not nodes of the split graph.
+struct OperationNumbers {
+  std::int32_t num_nodes = 0;
+  std::int32_t num_values = 0;
+  std::int32_t transfer(ValueId value) const { return num_nodes + value; }
+  std::int32_t totals() const { return num_nodes + num_values; }
+  std::int32_t totals_sum() const { return totals() + 1; }
+  std::int32_t update() const { return totals() + 2; }
+  std::int32_t tied_sum(int bucket) const { return totals() + 3 + 2 * bucket; }
+  std::int32_t bucket_sum(int bucket) const { return tied_sum(bucket) + 1; }
+};
+
+/// What is known of values and stages before any rank's tasks: who makes and who needs them, and how they travel.
+class StageMap {
+ public:
+  /// `needs_output`: the model's output is wanted for itself, not only for the loss.
+  StageMap(const SplitGraph& split, std::span<const int> stages, int num_stages, bool needs_output);
+
+  /// Values that a stage hands to the one behind it after a forward pass, in order.
+  std::span<const ValueId> down(int stage) const { return down_[static_cast<std::size_t>(stage)]; }
+  /// Values that a stage hands to the one before it after a backward pass, in order.
+  std::span<const ValueId> up(int stage) const { return up_[static_cast<std::size_t>(stage)]; }
+  /// Nodes of a stage that run, in order; gradient nodes are all others than forward ones.
+  std::span<const NodeId> nodes(int stage) const { return nodes_[static_cast<std::size_t>(stage)]; }
+  /// The addends of a parameter's gradient: they are summed in the flat buffer, not by nodes.
+  const std::vector<ValueId>& addends(ValueId parameter) const { return addends_.at(parameter); }
+  /// True if anybody on any stage needs the node.
+  bool lives(NodeId node) const { return lives_[static_cast<std::size_t>(node)]; }
+  /// The parameter that a value is an addend of, or kNone.
+  ValueId addend_of(ValueId value) const { return addend_of_[static_cast<std::size_t>(value)]; }
+
+ private:
+  void find_addends(const SplitGraph& split);
+  void find_live(const SplitGraph& split, bool needs_output);
+  void find_travels(const SplitGraph& split, std::span<const int> stages);
+
+  std::vector<std::vector<ValueId>> down_, up_;
+  std::vector<std::vector<NodeId>> nodes_;
+  std::map<ValueId, std::vector<ValueId>> addends_;
+  std::vector<ValueId> addend_of_;
+  std::vector<bool> lives_;
+};
+
+RankTasks build_tasks(const TaskInputs& inputs, const StageMap& map);
+
+}  // namespace dml

@@ -1,0 +1,52 @@
+// Parameters, gradients and optimizer state of a rank as flat buffers: the table of their segments, in the order in
+// which the backward pass finishes their gradients, and the buckets in which these are summed over the replicas.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "models/graph.h"
+#include "parallel/tensor/split.h"
+
+namespace dml {
+
+/// One parameter's place in the flat buffers. Offsets and counts are in elements.
+struct Segment {
+  ValueId value = kNone;
+  ShardSpec spec;
+  std::int64_t begin = 0;
+  std::int64_t count = 0;
+  bool decays = true;              ///< weight decay applies
+  std::vector<int> tied_stages;    ///< all stages that use it; one entry where only this one does
+};
+
+/// A contiguous run of segments whose gradients are reduced together.
+struct Bucket {
+  std::int64_t begin = 0;
+  std::int64_t count = 0;
+  int first_segment = 0;
+  int num_segments = 0;
+  std::vector<int> tied_stages;  ///< more than one: summed over these stages first
+};
+
+struct FlatLayout {
+  std::vector<Segment> segments;
+  std::vector<Bucket> buckets;
+  std::int64_t size = 0;  ///< elements, padding included
+
+  /// Index of the segment of a parameter, or -1.
+  int find(ValueId value) const;
+};
+
+/// Segments begin at multiples of 16 elements, so that vector loads are aligned.
+inline constexpr std::int64_t kSegmentAlignment = 16;
+
+/// The layout of the parameters that the given stages use; `stages` is by node of the split graph.
+FlatLayout flat_layout(const SplitGraph& split, std::span<const int> stages, std::span<const int> own_stages,
+                       TensorPlace place, std::int64_t bucket_bytes,
+                       const std::function<bool(const std::string&)>& decays);
+
+}  // namespace dml

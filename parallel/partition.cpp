@@ -1,0 +1,131 @@
+#include "parallel/partition.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "kernels/error.h"
+#include "parallel/pipeline/cut.h"
+
+namespace dml {
+namespace {
+
+std::size_t index(std::int32_t id) { return static_cast<std::size_t>(id); }
+
+void check_batch(const Mesh& mesh, const PartitionOptions& options) {
+  const std::int64_t parts = std::int64_t{mesh.d()} * options.microbatches;
+  if (options.microbatches < 1 || options.batch < parts) {
+    throw ModelError(fmt::format("a batch of {} samples cannot be divided into d={} x {} microbatches: use a larger "
+                                 "--batch, or fewer --microbatches",
+                                 options.batch, mesh.d(), options.microbatches));
+  }
+}
+
+/// The largest microbatch of any replica: what all ranks take their decisions by.
+std::int64_t largest_microbatch(const Mesh& mesh, const PartitionOptions& options) {
+  std::int64_t largest = 0;
+  for (int d = 0; d < mesh.d(); ++d) {
+    const std::int64_t part = part_size(options.batch, mesh.d(), d);
+    for (int m = 0; m < options.microbatches; ++m) largest = std::max(largest, part_size(part, options.microbatches, m));
+  }
+  return largest;
+}
+
+void divide_batch(Partition& p, const PartitionOptions& options) {
+  const std::int64_t begin = part_begin(options.batch, p.mesh.d(), p.at.d);
+  const std::int64_t part = part_size(options.batch, p.mesh.d(), p.at.d);
+  for (int m = 0; m < options.microbatches; ++m) {
+    p.sizes.push_back(part_size(part, options.microbatches, m));
+    p.first_samples.push_back(begin + part_begin(part, options.microbatches, m));
+  }
+}
+
+SplitMode choose_mode(const Graph& graph, int size, const PartitionOptions& options) {
+  if (size == 1) return options.tensor_mode;
+  if (options.tensor_auto) {
+    const SplitPlan gather = plan_split(graph, size, SplitMode::gather);
+    const SplitPlan megatron = plan_split(graph, size, SplitMode::megatron);
+    if (megatron.num_divided == 0) return SplitMode::gather;
+    return gather.num_divided > megatron.num_divided * 2 || gather.bytes < megatron.bytes ? SplitMode::gather : SplitMode::megatron;
+  }
+  if (plan_split(graph, size, options.tensor_mode).num_divided == 0) {
+    throw ModelError(fmt::format("--tensor-mode {}: nothing in the model can be divided by t={}",
+                                 options.tensor_mode == SplitMode::gather ? "gather" : "megatron", size));
+  }
+  return options.tensor_mode;
+}
+
+void split_graphs(Partition& p, const GraphOfBatch& graph_of) {
+  const SplitPlan plan = plan_split(p.whole, p.mesh.t(), p.mode);
+  p.notes = plan.notes;
+  const SplitGraph reference = split_graph(p.whole, plan, p.place());
+  for (const std::int64_t size : p.sizes) {
+    if (p.graphs.count(size) > 0) continue;
+    const Graph graph = graph_of(size);
+    const auto added = p.graphs.emplace(size, split_graph(graph, plan_split(graph, p.mesh.t(), p.mode), p.place()));
+    DML_ASSERT(added.first->second.origin == reference.origin, "microbatch sizes are divided differently");
+  }
+  for (const std::int64_t size : p.sizes) p.by_microbatch.push_back(&p.graphs.at(size));
+}
+
+std::vector<Order> make_orders(const ScheduleDef& schedule, const Placement& placement, const PartitionOptions& options) {
+  std::vector<Order> orders = schedule.orders(placement, options.microbatches);
+  validate(orders, placement, options.microbatches);
+  if (options.forward_only) {
+    for (Order& order : orders) std::erase_if(order, [](const Action& a) { return a.phase != Phase::forward; });
+  }
+  return orders;
+}
+
+}  // namespace
+
+std::vector<int> Partition::positions_of(ValueId parameter) const {
+  std::set<int> positions;
+  const Graph& graph = split().graph;
+  for (NodeId id = 0; id < graph.num_nodes(); ++id) {
+    const auto& inputs = graph.node(id).inputs;
+    if (std::find(inputs.begin(), inputs.end(), parameter) != inputs.end()) {
+      positions.insert(placement.position(stages[index(id)]));
+    }
+  }
+  return {positions.begin(), positions.end()};
+}
+
+std::vector<std::vector<int>> Partition::tied_groups() const {
+  std::map<ValueId, std::set<int>> used;
+  const Graph& graph = split().graph;
+  for (NodeId id = 0; id < graph.num_nodes(); ++id) {
+    for (const ValueId input : graph.node(id).inputs) {
+      if (input != kNone && graph.gradient_of.count(input) > 0) used[input].insert(stages[index(id)]);
+    }
+  }
+  std::set<std::vector<int>> groups;
+  for (const auto& [value, its_stages] : used) {
+    std::set<int> positions;
+    for (const int stage : its_stages) positions.insert(placement.position(stage));
+    if (positions.size() > 1) groups.emplace(its_stages.begin(), its_stages.end());
+  }
+  return {groups.begin(), groups.end()};
+}
+
+Partition make_partition(const GraphOfBatch& graph_of, const Mesh& mesh, int rank, const PartitionOptions& options) {
+  check_batch(mesh, options);
+  const ScheduleDef& schedule = find_schedule(options.schedule);
+  Partition p(mesh, rank, Placement(mesh.p(), schedule.chunks, schedule.placement));
+  p.orders = make_orders(schedule, p.placement, options);
+  p.keeps_output = options.needs_output;
+  divide_batch(p, options);
+  p.whole = graph_of(largest_microbatch(mesh, options));
+  p.whole_stages = cut_stages(p.whole, p.placement.num_stages(), options.cut);
+  p.mode = choose_mode(p.whole, mesh.t(), options);
+  split_graphs(p, graph_of);
+  for (const NodeId origin : p.split().origin) p.stages.push_back(p.whole_stages[index(origin)]);
+  p.own_stages = p.placement.stages(p.at.p);
+  p.map = std::make_unique<StageMap>(p.split(), p.stages, p.placement.num_stages(), options.needs_output);
+  p.layout = flat_layout(p.split(), p.stages, p.own_stages, p.place(), options.bucket_bytes, options.decays);
+  p.tasks = build_tasks({p.mesh, rank, p.placement, p.orders, p.by_microbatch, p.stages, p.layout, options.clips}, *p.map);
+  return p;
+}
+
+}  // namespace dml

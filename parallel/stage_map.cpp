@@ -1,0 +1,95 @@
+// How values travel between stages: along the chain, one stage at a time, so that only neighbours talk.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "kernels/error.h"
+#include "parallel/build_tasks.h"
+
+namespace dml {
+namespace {
+
+std::size_t index(std::int32_t id) { return static_cast<std::size_t>(id); }
+
+bool is_gradient_sum(const Node& node) {
+  return node.op->name == "Add" && node.phase == Phase::weight_grad && node.forward == kNone;
+}
+
+}  // namespace
+
+StageMap::StageMap(const SplitGraph& split, std::span<const int> stages, int num_stages, bool needs_output)
+    : down_(index(num_stages)),
+      up_(index(num_stages)),
+      nodes_(index(num_stages)),
+      addend_of_(index(split.graph.num_values()), kNone),
+      lives_(index(split.graph.num_nodes()), false) {
+  find_addends(split);
+  find_live(split, needs_output);
+  for (NodeId id = 0; id < split.graph.num_nodes(); ++id) {
+    if (lives_[index(id)]) nodes_[index(stages[index(id)])].push_back(id);
+  }
+  find_travels(split, stages);
+}
+
+void StageMap::find_addends(const SplitGraph& split) {
+  for (const auto& [parameter, gradient] : split.graph.gradient_of) {
+    std::vector<ValueId>& leaves = addends_[parameter];
+    std::vector<ValueId> todo{gradient};
+    while (!todo.empty()) {
+      const ValueId id = todo.back();
+      todo.pop_back();
+      const NodeId producer = split.graph.value(id).producer;
+      if (producer != kNone && is_gradient_sum(split.graph.node(producer))) {
+        for (const ValueId input : split.graph.node(producer).inputs) todo.push_back(input);
+      } else {
+        leaves.push_back(id);
+        addend_of_[index(id)] = parameter;
+      }
+    }
+    std::sort(leaves.begin(), leaves.end());
+  }
+}
+
+void StageMap::find_live(const SplitGraph& split, bool needs_output) {
+  const Graph& graph = split.graph;
+  std::vector<bool> needed(index(graph.num_values()), false);
+  if (graph.loss != kNone) needed[index(graph.loss)] = true;
+  if (needs_output) needed[index(graph.output)] = true;
+  for (const auto& [state, next] : graph.next_state) needed[index(next)] = true;
+  for (ValueId id = 0; id < graph.num_values(); ++id) {
+    if (addend_of_[index(id)] != kNone) needed[index(id)] = true;
+  }
+  for (NodeId id = graph.num_nodes() - 1; id >= 0; --id) {
+    const Node& node = graph.node(id);
+    const bool live = std::any_of(node.outputs.begin(), node.outputs.end(),
+                                  [&](ValueId output) { return needed[index(output)]; });
+    lives_[index(id)] = live;
+    if (!live) continue;
+    for (const ValueId input : node.inputs) {
+      if (input != kNone) needed[index(input)] = true;
+    }
+  }
+}
+
+void StageMap::find_travels(const SplitGraph& split, std::span<const int> stages) {
+  const Graph& graph = split.graph;
+  const auto consumers = graph.consumers();
+  for (ValueId id = 0; id < graph.num_values(); ++id) {
+    const NodeId producer = graph.value(id).producer;
+    if (producer == kNone || !lives_[index(producer)]) continue;
+    const int made = stages[index(producer)];
+    int lowest = made;
+    int highest = made;
+    for (const NodeId reader : consumers[index(id)]) {
+      if (!lives_[index(reader)]) continue;
+      lowest = std::min(lowest, stages[index(reader)]);
+      highest = std::max(highest, stages[index(reader)]);
+    }
+    DML_ASSERT(highest == made || graph.node(producer).phase == Phase::forward,
+               fmt::format("gradient {} is needed in a later stage", graph.value(id).name));
+    for (int stage = made; stage < highest; ++stage) down_[index(stage)].push_back(id);
+    for (int stage = made; stage > lowest; --stage) up_[index(stage)].push_back(id);
+  }
+}
+
+}  // namespace dml

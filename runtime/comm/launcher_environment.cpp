@@ -1,0 +1,50 @@
+#include <cstdlib>
+#include <initializer_list>
+#include <optional>
+#include <string_view>
+#include <charconv>
+
+#include "runtime/comm/communicator.h"
+
+namespace dml {
+
+namespace {
+
+/// The number that the first of these variables that is set begins with ("4" of "4(x2)").
+std::optional<long> read_number(std::initializer_list<const char*> names) {
+  for (const char* name : names) {
+    const char* text = std::getenv(name);
+    if (text == nullptr) continue;
+    const std::string_view view(text);
+    long value = 0;
+    if (std::from_chars(view.data(), view.data() + view.size(), value).ec == std::errc() && value >= 0) return value;
+  }
+  return std::nullopt;
+}
+
+LauncherEnvironment make_environment(long rank, long size, std::optional<long> local_size) {
+  return {static_cast<int>(rank), static_cast<int>(size), static_cast<int>(local_size.value_or(0))};
+}
+
+/// srun's tasks; not the shell of salloc or the script of sbatch, whose step ids are huge or missing.
+bool is_slurm_step() {
+  constexpr long kSpecialSteps = 4'000'000'000;
+  const auto step = read_number({"SLURM_STEP_ID", "SLURM_STEPID"});
+  return step.has_value() && *step < kSpecialSteps;
+}
+
+}  // namespace
+
+LauncherEnvironment launcher_environment() {
+  const auto local = read_number({"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_TASKS_PER_NODE"});
+  const auto rank = read_number({"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"});
+  const auto size = read_number({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"});
+  if (rank && size) return make_environment(*rank, *size, local);
+  if (!is_slurm_step()) return {};
+  const auto slurm_rank = read_number({"SLURM_PROCID"});
+  const auto slurm_size = read_number({"SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"});
+  if (slurm_rank && slurm_size && *slurm_size > 1) return make_environment(*slurm_rank, *slurm_size, local);
+  return {};
+}
+
+}  // namespace dml

@@ -1,0 +1,26 @@
+#include <fmt/format.h>
+
+#include <numeric>
+#include <stdexcept>
+
+#include "runtime/comm/communicator.h"
+#include "runtime/comm/group_communicator.h"
+#include "runtime/comm/thread/thread_transport.h"
+
+namespace dml {
+
+std::vector<std::unique_ptr<Communicator>> make_thread_world(int size, const CommOptions& options) {
+  if (size < 1) throw std::invalid_argument(fmt::format("[make_thread_world] size {} is below 1", size));
+  auto world = std::make_shared<ThreadWorld>(size);
+  Group group;
+  group.members.resize(static_cast<std::size_t>(size));
+  std::iota(group.members.begin(), group.members.end(), 0);
+  std::vector<std::unique_ptr<Communicator>> ranks;
+  for (group.rank = 0; group.rank < size; ++group.rank) {
+    auto engine = std::make_shared<Engine>(std::make_unique<ThreadTransport>(world, group.rank));
+    ranks.push_back(std::make_unique<GroupCommunicator>(std::move(engine), group, options));
+  }
+  return ranks;
+}
+
+}  // namespace dml

@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""Bad input through the command line: the exit code, one line on standard error that says what is wrong, no run folder,
+and no rank left behind.
+
+    tests/launch/bad_input.py [--mpi] [--only TEXT]
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "parity"))
+import runner  # noqa: E402  (its folder is known only now)
+
+TIME_LIMIT_S = 60
+USAGE, NOT_FINITE = 2, 3
+
+
+@dataclass
+class Case:
+    name: str
+    options: str  # FOLDER stands for the folder of made files, FIXTURES for that of the fixtures
+    words: tuple = ()  # what the line must hold
+    code: int = USAGE
+    processes: int = 0  # ranks started by mpirun; 0: none
+
+
+def model(name, data=None, steps=2):
+    """Options that train a fixture."""
+    return f"--model FIXTURES/{name}.onnx --data FIXTURES/{data or name}.safetensors --steps {steps}"
+
+
+def made(file, data):
+    return f"--model FOLDER/{file} --data FIXTURES/{data}.safetensors --steps 2"
+
+
+CASES = [
+    Case("model file is missing", "--model FOLDER/absent.onnx --data builtin:text --steps 2", ("absent.onnx",)),
+    Case("model file is empty", made("empty.onnx", "mlp_digits.ts17"), ("empty.onnx",)),
+    Case("model file is cut off", made("cut.onnx", "mlp_digits.ts17"), ("cut.onnx",)),
+    Case("model file is text", made("text.onnx", "mlp_digits.ts17"), ("text.onnx",)),
+    Case("operation is unknown", made("unknown.onnx", "edge_shared"), ("Tanx",)),
+    Case("external data is missing", made("edge_embed.onnx", "edge_embed"), ("edge_embed.onnx.data",)),
+    Case("external data leaves the folder", made("outside.onnx", "edge_embed"), ("../",)),
+    Case("model does not exist in the zoo", "--model gtp:layers=2 --data builtin:text --steps 2", ("gtp",)),
+    Case("model option is unknown", "--model gpt:layer=2 --data builtin:text --steps 2", ("layer",)),
+    Case("data file is missing", "--model FIXTURES/mlp_digits.ts17.onnx --data FOLDER/absent.bin --steps 2", ("absent.bin",)),
+    Case("data file is cut off", "--model FIXTURES/mlp_digits.ts17.onnx --data FOLDER/cut.safetensors --steps 2", ("cut",)),
+    Case("data is of another model", model("gpt_tiny.ts17", "mlp_digits.ts17"), ("tokens",)),
+    Case("text is too short", "--model gpt --data text:FOLDER/short.txt --steps 2", ("short.txt",)),
+    Case("text is empty", "--model gpt --data text:FOLDER/empty.txt --steps 2", ("empty.txt",)),
+    Case("label is out of range", "--model FIXTURES/edge_gemm.onnx --data FOLDER/label.safetensors --steps 2", ("label", "99")),
+    Case("fewer samples than microbatches", model("gpt_tiny.ts17") + " --d 2 --microbatches 3", ("4", "3")),
+    Case("more stages than places to cut", model("mlp_digits.ts17") + " --p 64", ("64",)),
+    Case("option is unknown", "--bogus 3", ("bogus",)),
+    Case("option is nearly right", "--microbatch 3", ("--microbatches",)),
+    Case("value is no number", "--d two", ("--d", "two")),
+    Case("value is out of range", "--p 0", ("--p", "0")),
+    Case("schedule is unknown", "--schedule gpip", ("gpip", "gpipe")),
+    Case("command is unknown", "trian", ("trian",)),
+    Case("config file is missing", "--config FOLDER/absent.toml", ("absent.toml",)),
+    Case("config file has an unknown key", "--config FOLDER/key.toml", ("bogus",)),
+    Case("loss is not finite", model("mlp_digits.ts17", steps=20) + " --optimizer sgd --lr 1e30", ("step",), NOT_FINITE),
+    Case("loss is not finite on threads", model("gpt_tiny.ts17", steps=20) + " --optimizer sgd --lr 1e30 --d 2 --t 2", ("step",), NOT_FINITE),
+]  # fmt: skip
+
+MPI_CASES = [
+    Case("layout is not the world", model("gpt_tiny.ts17") + " --d 3", ("3", "2"), processes=2),
+    Case("model file is missing", "--model FOLDER/absent.onnx --data builtin:text --steps 2 --d 4", ("absent.onnx",), processes=4),
+    Case("operation is unknown", made("unknown.onnx", "edge_shared") + " --t 2", ("Tanx",), processes=2),
+    Case("fewer samples than microbatches", model("gpt_tiny.ts17") + " --d 2 --microbatches 3", ("4", "3"), processes=2),
+    Case("option is unknown", "--bogus 3", ("bogus",), processes=4),
+    Case("loss is not finite", model("gpt_tiny.ts17", steps=20) + " --optimizer sgd --lr 1e30 --d 2 --p 2", ("step",), NOT_FINITE, processes=4),
+]  # fmt: skip
+
+
+def with_labels(content, value):
+    """A safetensors file whose step0.label holds this value everywhere."""
+    size = int.from_bytes(content[:8], "little")
+    begin, end = json.loads(content[8 : 8 + size])["step0.label"]["data_offsets"]
+    label = value.to_bytes(8, "little") * ((end - begin) // 8)
+    return content[: 8 + size + begin] + label + content[8 + size + end :]
+
+
+def make_files(folder):
+    fixtures = runner.FIXTURES
+    mlp = (fixtures / "mlp_digits.ts17.onnx").read_bytes()
+    embed = (fixtures / "edge_embed.onnx").read_bytes()
+    # Patches keep the length, so that the file is as valid as before.
+    contents = {
+        "empty.onnx": b"",
+        "cut.onnx": mlp[: len(mlp) // 2],
+        "text.onnx": b"This is no model.\n" * 100,
+        "unknown.onnx": (fixtures / "edge_shared.onnx").read_bytes().replace(b"Tanh", b"Tanx"),
+        "edge_embed.onnx": embed,
+        "outside.onnx": embed.replace(b"edge_embed.onnx.data", b"../../../../etc/host"),
+        "cut.safetensors": (fixtures / "mlp_digits.ts17.safetensors").read_bytes()[:100_000],
+        "label.safetensors": with_labels((fixtures / "edge_gemm.safetensors").read_bytes(), 99),
+        "short.txt": b"a few words",
+        "empty.txt": b"",
+        "key.toml": b"bogus = 1\n",
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+
+
+def complaint(case, result, run):
+    """What is wrong with how the run ended, or None."""
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    if result.returncode != case.code:
+        return f"exit code {result.returncode}, not {case.code}"
+    if len(lines) != 1:
+        return f"{len(lines)} lines on standard error"
+    absent = [word for word in case.words if word not in lines[0]]
+    if absent:
+        return f"the line lacks {', '.join(absent)}"
+    if case.code == USAGE and run.exists():
+        return "a run folder was made"
+    return None
+
+
+def try_case(case, binary, folder):
+    """Runs one case, prints its line, and says whether it ended as it must."""
+    run = folder / "run"
+    options = case.options.replace("FOLDER", str(folder)).replace("FIXTURES", str(runner.FIXTURES)).split()
+    launcher = ["mpirun", "-np", str(case.processes)] if case.processes else []
+    command = [*launcher, str(binary), *options, *([] if options[0] == "trian" else ["--run", str(run)])]
+    try:
+        result = subprocess.run(command, cwd=folder, env=runner.ENVIRONMENT, capture_output=True, text=True,
+                                stdin=subprocess.DEVNULL, timeout=TIME_LIMIT_S)  # fmt: skip
+        wrong, said = complaint(case, result, run), result.stderr.strip()
+    except subprocess.TimeoutExpired:
+        wrong, said = f"no end after {TIME_LIMIT_S} s", ""
+    print(f"{'OFF' if wrong else 'ok '} {case.name}{f' ({case.processes} processes)' if case.processes else ''}: {wrong or said}")
+    if wrong:
+        print(f"    {runner.shown(command)}\n    {said[:600]}")
+    return not wrong
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--binary", default=runner.BINARY, type=Path)
+    parser.add_argument("--mpi", action="store_true", help="the cases under mpirun")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only cases whose name holds this")
+    arguments = parser.parse_args()
+    chosen = [case for case in (MPI_CASES if arguments.mpi else CASES) if arguments.only in case.name]
+    good = 0
+    for case in chosen:
+        with tempfile.TemporaryDirectory() as folder:
+            make_files(Path(folder))
+            good += try_case(case, arguments.binary.resolve(), Path(folder))
+    print(f"{good} of {len(chosen)}")
+    return 0 if chosen and good == len(chosen) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

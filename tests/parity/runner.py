@@ -1,0 +1,64 @@
+"""Starts dmltrain as a person would after `. launch/env`, and reads what it wrote."""
+
+import json
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+import tensors
+
+ROOT = Path(__file__).resolve().parents[2]
+FIXTURES = ROOT / "tests" / "data" / "fixtures"
+BINARY = ROOT / "build" / "bin" / "dmltrain"
+TIME_LIMIT_S = 300
+
+
+class RunFailed(Exception):
+    """dmltrain ended without what was asked for; the text says how."""
+
+
+def environment():
+    """The environment after `. launch/env`."""
+    listed = subprocess.run(["sh", "-c", '. "$0" && env -0', ROOT / "launch" / "env"], capture_output=True, check=True)
+    return dict(entry.split("=", 1) for entry in listed.stdout.decode().split("\0") if "=" in entry)
+
+
+ENVIRONMENT = environment()
+
+
+def relative(path):
+    """The path as a person at the root of the repository would type it."""
+    return os.path.relpath(path, ROOT) if Path(path).is_relative_to(ROOT) else str(path)
+
+
+def execute(command):
+    """Runs the command from the root; throws RunFailed where it does not end with exit code 0 in time."""
+    try:
+        result = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True,
+                                stdin=subprocess.DEVNULL, timeout=TIME_LIMIT_S)  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise RunFailed(f"no end after {TIME_LIMIT_S} s") from None
+    except OSError as error:
+        raise RunFailed(f"{command[0]}: {error.strerror}") from None
+    if result.returncode != 0:
+        said = (result.stderr.strip() or result.stdout.strip() or "nothing was said").splitlines()[-1]
+        raise RunFailed(f"exit code {result.returncode}: {said}")
+
+
+def shown(command):
+    """A command line to be pasted into a shell."""
+    return shlex.join(relative(part) if part.startswith(str(ROOT)) else part for part in command)
+
+
+def losses(run):
+    path = Path(run) / "steps.jsonl"
+    if not path.is_file():
+        raise RunFailed("there is no steps.jsonl in the run folder")
+    return [json.loads(line)["loss"] for line in path.read_text().splitlines()]
+
+
+def dumped(path):
+    if not Path(path).is_file():
+        raise RunFailed("the dump was not written")
+    return tensors.read(path)[0]

@@ -1,0 +1,40 @@
+# Tests that are scripts: lint, the sanitizer builds, and training through the command line against PyTorch's numbers.
+# 77 is their exit code for "cannot run here", which ctest shows as skipped.
+find_program(DML_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH)
+if(NOT DML_PYTHON)
+  find_program(DML_PYTHON python3 REQUIRED)
+endif()
+cmake_host_system_information(RESULT DML_CORES QUERY NUMBER_OF_LOGICAL_CORES)
+
+# name, label, time-out in seconds, cores that it keeps busy, command from the root of the repository
+function(dml_script_test name label seconds cores)
+  add_test(NAME ${name} COMMAND ${ARGN} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT ${seconds} PROCESSORS ${cores} SKIP_RETURN_CODE 77)
+endfunction()
+
+dml_script_test(layering lint 60 1 ${DML_PYTHON} tests/lint/layering.py)
+dml_script_test(layering.proof lint 60 1 ${DML_PYTHON} tests/lint/layering.py --prove)
+dml_script_test(lint.tree lint 60 1 ${DML_PYTHON} tests/lint/tree.py)
+dml_script_test(lint.format lint 300 1 tests/lint/format)
+dml_script_test(lint.shell lint 120 1 tests/lint/shell)
+dml_script_test(lint.tidy lint 1800 ${DML_CORES} tests/lint/tidy ${CMAKE_BINARY_DIR})
+
+if(NOT DML_SANITIZE)
+  dml_script_test(sanitize.address sanitize 1800 ${DML_CORES} tests/sanitize/address)
+  dml_script_test(sanitize.thread sanitize 1800 ${DML_CORES} tests/sanitize/thread)
+
+  set(parity ${DML_PYTHON} tests/parity/parity.py --binary $<TARGET_FILE:dmltrain>)
+  set(bitwise ${DML_PYTHON} tests/parity/bitwise.py --binary $<TARGET_FILE:dmltrain>)
+  set(bad_input ${DML_PYTHON} tests/launch/bad_input.py --binary $<TARGET_FILE:dmltrain>)
+  dml_script_test(parity.judge unit 60 1 ${DML_PYTHON} tests/parity/judge_test.py)
+  dml_script_test(launch.bad_input unit 300 1 ${bad_input})
+  dml_script_test(parity.quick parity 900 ${DML_CORES} ${parity} --suite quick)
+  dml_script_test(parity.full slow 7200 ${DML_CORES} ${parity} --suite full)
+  dml_script_test(parity.product slow 14400 ${DML_CORES} ${parity} --suite product)
+  dml_script_test(bitwise parity 600 ${DML_CORES} ${bitwise})
+  if(DML_HAVE_MPI)
+    dml_script_test(mpi.bad_input mpi 300 ${DML_CORES} ${bad_input} --mpi)
+    dml_script_test(parity.mpi mpi 900 ${DML_CORES} ${parity} --suite mpi)
+    dml_script_test(bitwise.mpi mpi 600 ${DML_CORES} ${bitwise} --mpi)
+  endif()
+endif()
