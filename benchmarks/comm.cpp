@@ -96,8 +96,7 @@ void run(Communicator& world, std::vector<Contestant>& contestants, const Plan& 
       for (int r = 0; r < comm.size(); ++r) counts.push_back(part_size(count, comm.size(), r));
       float* mine = data.data() + part_begin(count, comm.size(), comm.rank());
       const std::int64_t my_count = counts[static_cast<std::size_t>(comm.rank())];
-      finish(comm,
-             comm.all_gather({data.data(), DataType::f32, {count}}, {mine, DataType::f32, {my_count}}, counts),
+      finish(comm, comm.all_gather({data.data(), DataType::f32, {count}}, {mine, DataType::f32, {my_count}}, counts),
              plan.busy);
     });
     measure(world, contestants, "send", bytes, [&](Communicator& comm) {
@@ -151,11 +150,16 @@ Plan parse_plan(int argc, char** argv, int first) {
 }  // namespace dml
 
 int main(int argc, char** argv) {
-  if (argc > 2 && std::strcmp(argv[1], "threads") == 0) {
-    dml::run_threads(std::atoi(argv[2]), dml::parse_plan(argc, argv, 3));
-    return 0;
+  try {
+    if (argc > 2 && std::strcmp(argv[1], "threads") == 0) {
+      dml::run_threads(std::atoi(argv[2]), dml::parse_plan(argc, argv, 3));
+    } else {
+      dml::run_mpi(dml::parse_plan(argc, argv, 1));
+    }
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "{}\n", error.what());
+    dml::exit_all(1);
   }
-  dml::run_mpi(dml::parse_plan(argc, argv, 1));
   dml::finalize_mpi();
   return 0;
 }

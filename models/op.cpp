@@ -1,5 +1,7 @@
 #include "models/op.h"
 
+#include <algorithm>
+
 #include "kernels/error.h"
 
 namespace dml {
@@ -69,7 +71,11 @@ Phase GradientBuilder::phase_of(int index) const { return phases[static_cast<std
 
 ValueId GradientBuilder::reduced_to(ValueId grad, int index) {
   const Shape shape = graph.shape(graph.node(node_id).inputs[static_cast<std::size_t>(index)]);
-  if (graph.shape(grad) == shape) return grad;
+  // A weight with a dim of extent 1 may be broadcast over the batch: at a batch of one sample too the sum stands, so that
+  // all batch sizes have the same nodes.
+  const bool over_batch =
+      phase_of(index) == Phase::weight_grad && std::find(shape.begin(), shape.end(), std::int64_t{1}) != shape.end();
+  if (graph.shape(grad) == shape && !over_batch) return grad;
   return add("SumTo", {grad}, Attributes().set("shape", shape.to_vector()), phase_of(index));
 }
 

@@ -149,6 +149,10 @@ void Compiler::load_constants() {
       if (value.source == nullptr || place(id, m).kind != Place::Kind::fixed || is_fed(value)) continue;
       if (seen || (value.role == Role::state && m > 0)) continue;
       const TensorView to = view(id, m);
+      if (value.role == Role::state) {
+        read_shard(to.f32(), *value.source, in_.graphs[index(m)]->shards[index(id)], in_.place);
+        continue;
+      }
       if (value.dtype == DataType::f32) {
         value.source->read_all_f32(to.f32());
         continue;

@@ -38,6 +38,7 @@ Executor::Executor(const Program& program, const RankTasks& tasks, std::function
 
 void Executor::begin_step() {
   start_ = Clock::now();
+  burst_processor_ = thread_processor_seconds();
   parts_ = {};
   forward_ = backward_ = update_ = 0;
   tasks_wall_ = 0;
@@ -54,7 +55,6 @@ void Executor::begin_step() {
 }
 
 void Executor::run() {
-  burst_processor_ = thread_processor_seconds();
   for (const Instruction& instruction : program_.instructions()) {
     try {
       switch (instruction.kind) {
@@ -66,7 +66,6 @@ void Executor::run() {
       rethrow(instruction);
     }
   }
-  burst_processor_ = thread_processor_seconds() - burst_processor_;
 }
 
 void Executor::launch(const Instruction& instruction) {
@@ -122,13 +121,15 @@ void Executor::wait(const Instruction& instruction) {
 
 void Executor::end_step() {
   parts_.step = now();
-  const double waiting = parts_.exposed_comm + parts_.bubble;
-  // What the thread was off the processor outside its waits, it was waiting for a core.
-  const double running_wall = std::max(0.0, parts_.step - waiting);
-  const double off = running_wall - (burst_processor_ - waits_processor_);
-  parts_.core_wait = std::clamp(off, 0.0, tasks_wall_);
-  parts_.compute = tasks_wall_ - parts_.core_wait;
-  parts_.other = parts_.step - waiting - tasks_wall_;
+  burst_processor_ = thread_processor_seconds() - burst_processor_;
+  // Outside its waits the thread was on the processor for `busy`; the rest it waited for a core. Where it lost the
+  // core is not known: inside tasks and between them alike, in proportion to their time.
+  const double running = std::max(0.0, parts_.step - parts_.exposed_comm - parts_.bubble);
+  const double busy = std::clamp(burst_processor_ - waits_processor_, 0.0, running);
+  const double in_tasks = running > 0 ? std::min(1.0, tasks_wall_ / running) : 0;
+  parts_.core_wait = running - busy;
+  parts_.compute = busy * in_tasks;
+  parts_.other = busy * (1 - in_tasks);
   account_comm();
 }
 

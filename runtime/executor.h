@@ -72,7 +72,7 @@ class Executor {
   std::vector<bool> done_;  ///< by task: its communication has finished in this step
   Breakdown parts_;
   double forward_ = 0, backward_ = 0, update_ = 0;
-  double burst_processor_ = 0;  ///< thread processor time when the present run of launches began
+  double burst_processor_ = 0;  ///< processor time of this thread: at the step's begin, then of the step
   double tasks_wall_ = 0;
   double waits_processor_ = 0;
   std::vector<CommTime> comm_times_;

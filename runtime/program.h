@@ -54,6 +54,7 @@ struct ProgramInputs {
   std::span<const int> stages;                ///< by node
   std::span<const int> own_stages;
   std::span<const KernelContext> contexts;    ///< by microbatch; outlive the program
+  TensorPlace place;
   RankGroups& groups;
   RankBuffers buffers;
   StepEnd end;

@@ -36,7 +36,7 @@ RankState::RankState(const Partition& partition, const OptimizerConfig& optimize
   const RankBuffers buffers{flat(kParameters), flat(kGradients)};
   program_ = std::make_unique<Program>(ProgramInputs{partition.tasks, *partition.map, partition.layout,
                                                      partition.by_microbatch, partition.stages, partition.own_stages,
-                                                     contexts_, groups_, buffers, end, partition.keeps_output});
+                                                     contexts_, partition.place(), groups_, buffers, end, partition.keeps_output});
   executor_ = std::make_unique<Executor>(*program_, partition.tasks, [this](const Task& task) { return describe(task); });
 }
 
@@ -67,6 +67,11 @@ void RankState::load_parameters() {
     const int speaker = partition_.placement.position(segment.tied_stages.front());
     owned_.push_back(partition_.at.d == 0 && partition_.at.p == speaker &&
                      (segment.spec.sharding.is_shard() || partition_.at.t == 0));
+    const std::vector<ValueId>& addends = partition_.map->addends(segment.value);
+    computed_.push_back(std::any_of(addends.begin(), addends.end(), [&](ValueId addend) {
+      const NodeId producer = partition_.split().graph.value(addend).producer;
+      return partition_.placement.position(partition_.stages[static_cast<std::size_t>(producer)]) == partition_.at.p;
+    }));
   }
 }
 
@@ -100,6 +105,11 @@ void RankState::load(const Dataset& data, std::int64_t step, std::int64_t batch,
 
 void RankState::run_step() {
   totals_ = {};
+  // The gradient of a weight that is shared with another stage, and all of whose addends are computed there.
+  for (std::size_t i = 0; i < computed_.size(); ++i) {
+    const Segment& segment = partition_.layout.segments[i];
+    if (!computed_[i]) std::fill_n(flat(kGradients) + segment.begin, segment.count, 0.0F);
+  }
   executor_->run();
 }
 

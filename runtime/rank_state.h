@@ -63,6 +63,7 @@ class RankState {
   std::vector<StepState> states_;  ///< by microbatch
   std::vector<KernelContext> contexts_;
   std::vector<bool> owned_;  ///< by segment: this rank speaks for it in the norm
+  std::vector<bool> computed_;  ///< by segment: an addend of its gradient is computed on this rank
   double step_rate_ = 0, correction1_ = 1, correction2_ = 1;
   std::int64_t updates_ = 0;
   StepTotals totals_;

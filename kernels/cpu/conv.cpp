@@ -5,6 +5,7 @@
 #include <memory>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <stdexcept>
+#include <tuple>
 
 #include "kernels/cpu/dnnl_program.h"
 

@@ -2,13 +2,12 @@
 // M rows of y, N columns of y, K products per element.
 #include "kernels/matmul.h"
 
-#include <algorithm>
 #include <memory>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <stdexcept>
+#include <utility>
 
 #include "kernels/cpu/dnnl_program.h"
-#include "kernels/error.h"
 
 namespace dml::cpu {
 namespace {

@@ -14,7 +14,8 @@ inline constexpr std::int64_t kChunkElems = 8192;
 /// body(i) for i in [0, items), each about `elems` elements of work. The body must not throw.
 template <typename Body>
 static inline void parallel_for(std::int64_t items, std::int64_t elems, const Body& body) {
-#pragma omp parallel for schedule(static) if (items > 1 && items * elems > kParallelElems)
+  [[maybe_unused]] const bool pays = items > 1 && items * elems > kParallelElems;
+#pragma omp parallel for schedule(static) if (pays)
   for (std::int64_t item = 0; item < items; ++item) body(item);
 }
 

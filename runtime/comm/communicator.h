@@ -22,7 +22,8 @@ namespace dml {
 /// An operation in flight on one communicator; 0 is one that is done.
 using Ticket = std::uint64_t;
 
-/// What a communicator has carried, by kind. Bytes are those of the caller's buffers (for an all-gather: of the result).
+/// What a communicator has carried, by kind. Bytes are those of the caller's buffers (for an all-gather: of the
+/// result).
 struct CommCounter {
   std::int64_t count = 0;
   std::int64_t bytes_sent = 0;
@@ -57,8 +58,8 @@ class Communicator {
   /// out = the `in` of all ranks one after the other; counts[r] elements of rank r (shards may be uneven, also empty).
   /// `in` may be its own place in `out`.
   virtual Ticket all_gather(TensorView out, TensorView in, std::span<const std::int64_t> counts) = 0;
-  /// out = this rank's counts[rank] elements of the sum of `in` over all ranks, in rank order; f32, f64 or i64. `out` may
-  /// be its own place in `in`.
+  /// out = this rank's counts[rank] elements of the sum of `in` over all ranks, in rank order; f32, f64 or i64. `out`
+  /// may be its own place in `in`.
   virtual Ticket reduce_scatter(TensorView out, TensorView in, std::span<const std::int64_t> counts) = 0;
   virtual Ticket broadcast(TensorView data, int root) = 0;
   virtual Ticket barrier() = 0;
@@ -97,8 +98,8 @@ bool mpi_available();
 /// Initialises MPI (single-threaded use) and returns its world. Throws CommError in a build without MPI.
 std::unique_ptr<Communicator> make_mpi_world(const CommOptions& options);
 /// Ends all processes of the MPI world with this exit code after flushing standard output and error; does not return.
-/// For one rank that fails alone; where all ranks agree on an error, finalize_mpi and return from main is the quiet way.
-/// Where MPI is not initialised only this process ends, without running destructors.
+/// For one rank that fails alone; where all ranks agree on an error, finalize_mpi and return from main is the quiet
+/// way. Where MPI is not initialised only this process ends, without running destructors.
 [[noreturn]] void exit_all(int code);
 /// Finalises MPI if it was initialised, when all communicators are gone. For ends on which all ranks agree.
 void finalize_mpi();

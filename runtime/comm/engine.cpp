@@ -11,8 +11,8 @@ namespace dml {
 
 namespace {
 
-/// Waiting that leaves the core to others: a few looks at once, then yields, then sleeps that grow. Ranks often outnumber
-/// cores, and the one that is waited for may need this core.
+/// Waiting that leaves the core to others: a few looks at once, then yields, then sleeps that grow. Ranks often
+/// outnumber cores, and the one that is waited for may need this core.
 class Backoff {
  public:
   using Clock = std::chrono::steady_clock;

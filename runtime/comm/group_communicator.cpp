@@ -23,16 +23,15 @@ namespace {
 constexpr const char* kKindNames[] = {"all_reduce", "all_gather", "reduce_scatter", "broadcast",
                                       "barrier",    "send",       "receive"};
 
-/// Up to these sizes an all-reduce in one step is faster than in two (measured by benchmarks/comm). Two ranks send the
-/// same bytes either way.
-constexpr std::size_t kExchangeBytes = 8 << 10;
-constexpr std::size_t kExchangeBytesOfPair = 256 << 10;
+/// An all-reduce whose one-step form makes a rank send at most so much is faster that way than in two (measured by
+/// benchmarks/comm with 2 to 8 ranks of one node: up to about 64 KB between two, 8 KB among eight).
+constexpr std::int64_t kExchangeBytes = 64 << 10;
 
 /// A ticket is the operation's place in the table below its generation, which is at least 1.
 constexpr int kSlotBits = 24;
 constexpr std::uint64_t kSlotMask = (std::uint64_t{1} << kSlotBits) - 1;
 
-bool exchanges(std::size_t bytes, int ranks) { return bytes <= (ranks == 2 ? kExchangeBytesOfPair : kExchangeBytes); }
+std::int64_t largest_exchange(int ranks) { return kExchangeBytes / (ranks - 1); }
 
 }  // namespace
 
@@ -58,7 +57,7 @@ void GroupCommunicator::add(std::unique_ptr<Operation> operation, Pool& pool) {
 template <typename T>
 void GroupCommunicator::reserve_pool(Pool& pool, int in_flight, std::int64_t bytes) {
   while (pool.size() < static_cast<std::size_t>(in_flight)) add(std::make_unique<T>(transport(), group_), pool);
-  if constexpr (requires(T & operation) { operation.reserve(bytes); }) {
+  if constexpr (requires(T& operation) { operation.reserve(bytes); }) {
     for (Operation* operation : pool) static_cast<T*>(operation)->reserve(bytes);
   }
 }
@@ -66,7 +65,7 @@ void GroupCommunicator::reserve_pool(Pool& pool, int in_flight, std::int64_t byt
 void GroupCommunicator::reserve(int in_flight, std::int64_t largest_bytes) {
   const int n = size();
   if (n > 1) {
-    const auto exchange = static_cast<std::int64_t>(n == 2 ? kExchangeBytesOfPair : kExchangeBytes);
+    const std::int64_t exchange = largest_exchange(n);
     const std::int64_t rounding = std::int64_t{n} * 8;
     reserve_pool<ExchangeAllReduce>(exchange_all_reduces_, in_flight, std::min(largest_bytes, exchange));
     if (largest_bytes > exchange) {
@@ -183,7 +182,7 @@ Ticket GroupCommunicator::receive(TensorView data, int peer, int channel) {
 }
 
 Ticket GroupCommunicator::post_all_reduce(TensorView data) {
-  if (exchanges(data.num_bytes(), size())) {
+  if (static_cast<std::int64_t>(data.num_bytes()) <= largest_exchange(size())) {
     auto& operation = take<ExchangeAllReduce>(exchange_all_reduces_);
     operation.start(data, sequence_++);
     return start(operation, Kind::all_reduce);
@@ -245,7 +244,8 @@ std::unique_ptr<Communicator> GroupCommunicator::split(int color, int key) {
   std::vector<Choice> choices(n);
   choices[me] = {color, key, transport().propose_group()};
   const std::vector<std::int64_t> counts(n, 3);
-  wait(all_gather({choices.data(), DataType::i64, {std::int64_t{size()}, 3}}, {&choices[me], DataType::i64, {3}}, counts));
+  wait(all_gather({choices.data(), DataType::i64, {std::int64_t{size()}, 3}}, {&choices[me], DataType::i64, {3}},
+                  counts));
 
   std::vector<std::size_t> places;
   for (std::size_t r = 0; r < n; ++r) {

@@ -74,7 +74,8 @@ class GroupCommunicator : public Communicator {
   void reserve_pool(Pool& pool, int in_flight, std::int64_t bytes);
   void count(Kind kind, std::size_t sent, std::size_t received);
   void check_peer(const char* operation, int peer, int channel) const;
-  void check_counts(const char* operation, TensorView whole, TensorView part, std::span<const std::int64_t> counts) const;
+  void check_counts(const char* operation, TensorView whole, TensorView part,
+                    std::span<const std::int64_t> counts) const;
 
   std::shared_ptr<Engine> engine_;
   const Group group_;

@@ -1,8 +1,8 @@
+#include <charconv>
 #include <cstdlib>
 #include <initializer_list>
 #include <optional>
 #include <string_view>
-#include <charconv>
 
 #include "runtime/comm/communicator.h"
 

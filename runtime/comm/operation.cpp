@@ -48,8 +48,8 @@ std::string Operation::describe_wait(std::chrono::milliseconds waited) const {
   const std::string whom = peers.empty() ? "the others" : name_ranks(peers);
   return fmt::format("[{}] rank {} waited {:g} s for {} {} {} (group of {})", kind,
                      group_.members[static_cast<std::size_t>(group_.rank)],
-                     static_cast<double>(waited.count()) / 1000.0, what, receiving || peers.empty() ? "from" : "to reach",
-                     whom, name_ranks(group_.members));
+                     static_cast<double>(waited.count()) / 1000.0, what,
+                     receiving || peers.empty() ? "from" : "to reach", whom, name_ranks(group_.members));
 }
 
 }  // namespace dml

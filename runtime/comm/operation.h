@@ -12,8 +12,8 @@
 
 namespace dml {
 
-/// Label of a collective's messages: collectives have odd labels, sends even ones, and each collective of a group its own
-/// sequence number, so that any number of them can be in flight.
+/// Label of a collective's messages: collectives have odd labels, sends even ones, and each collective of a group its
+/// own sequence number, so that any number of them can be in flight.
 constexpr int collective_label(std::int64_t sequence, int phase) {
   return static_cast<int>(((sequence % (1 << 18)) * 4 + phase) * 2 + 1);
 }
@@ -34,9 +34,9 @@ class Operation {
 
   // What its communicator knows it by.
   const char* kind = "";
-  TensorView view;               ///< the caller's buffer
-  std::uint32_t slot = 0;        ///< place in the communicator's table
-  std::uint64_t generation = 1;  ///< of its present use; one more when finished
+  TensorView view;                          ///< the caller's buffer
+  std::uint32_t slot = 0;                   ///< place in the communicator's table
+  std::uint64_t generation = 1;             ///< of its present use; one more when finished
   std::vector<Operation*>* pool = nullptr;  ///< where it rests between uses
 
  protected:

@@ -13,14 +13,16 @@ using testing::on_any_threads;
 class BatchNorm : public testing::IsaTest {};
 DML_INSTANTIATE_ISA(BatchNorm);
 
+constexpr float kUnset = -7.0f;
+
 /// One call over [batch, channels, inner] with scale 1 and bias 0 from running statistics 0 and 1.
 struct Normalized {
   Normalized(const Guarded<float>& x, const BatchNormExtents& extents, float momentum)
-      : y(x.size()),
-        mean(extents.channels),
-        rstd(extents.channels),
-        next_mean(extents.channels),
-        next_var(extents.channels) {
+      : y(x),
+        mean(extents.channels, kUnset),
+        rstd(extents.channels, kUnset),
+        next_mean(extents.channels, kUnset),
+        next_var(extents.channels, kUnset) {
     const Guarded<float> zeros(extents.channels, 0.0f);
     const Guarded<float> ones(extents.channels, 1.0f);
     cpu::batch_norm(y.data(), {mean.data(), rstd.data(), next_mean.data(), next_var.data(), zeros.data(), ones.data()},

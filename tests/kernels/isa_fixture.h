@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <functional>
@@ -46,7 +47,7 @@ class Guarded {
  public:
   explicit Guarded(std::int64_t n, T value = T{})
       : storage_(static_cast<std::size_t>(n + kBefore + kAfter), kPattern), n_(n) {
-    for (T& x : *this) x = value;
+    std::fill_n(data(), static_cast<std::size_t>(n), value);
   }
 
   T* data() { return storage_.data() + kBefore; }

@@ -28,7 +28,9 @@ void accumulate(T* __restrict sum, const T* __restrict a, std::int64_t count) {
 template <typename T>
 void sum_typed(T* out, std::span<const void* const> sources, std::int64_t count) {
   alignas(64) T sum[kChunk];
-  const auto source = [&](std::size_t rank, std::int64_t begin) { return static_cast<const T*>(sources[rank]) + begin; };
+  const auto source = [&](std::size_t rank, std::int64_t begin) {
+    return static_cast<const T*>(sources[rank]) + begin;
+  };
   for (std::int64_t begin = 0; begin < count; begin += kChunk) {
     const std::int64_t num = std::min(kChunk, count - begin);
     add(sum, source(0, begin), source(1, begin), num);

@@ -97,7 +97,8 @@ Ticket MpiLibraryCommunicator::post_all_gather(TensorView out, TensorView in, st
   return start(operation, Kind::all_gather);
 }
 
-Ticket MpiLibraryCommunicator::post_reduce_scatter(TensorView out, TensorView in, std::span<const std::int64_t> counts) {
+Ticket MpiLibraryCommunicator::post_reduce_scatter(TensorView out, TensorView in,
+                                                   std::span<const std::int64_t> counts) {
   auto& operation = take<LibraryOperation>(library_operations_);
   operation.set_counts(counts);
   const auto place = static_cast<std::size_t>(operation.places[static_cast<std::size_t>(rank())]);
@@ -116,8 +117,8 @@ Ticket MpiLibraryCommunicator::post_reduce_scatter(TensorView out, TensorView in
 Ticket MpiLibraryCommunicator::post_broadcast(TensorView data, int root) {
   auto& operation = take<LibraryOperation>(library_operations_);
   MPI_Request handle = MPI_REQUEST_NULL;
-  DML_MPI_CHECK(MPI_Ibcast(data.data, to_count(data.num_elements()), type_of(data.dtype), root, operation.comm(),
-                           &handle));
+  DML_MPI_CHECK(
+      MPI_Ibcast(data.data, to_count(data.num_elements()), type_of(data.dtype), root, operation.comm(), &handle));
   operation.begin(data, handle);
   return start(operation, Kind::broadcast);
 }

@@ -103,8 +103,8 @@ bool MpiTransport::progress() {
 
 int MpiTransport::test_some() {
   int count = 0;
-  const int code = MPI_Testsome(static_cast<int>(handles_.size()), handles_.data(), &count, finished_.data(),
-                                statuses_.data());
+  const int code =
+      MPI_Testsome(static_cast<int>(handles_.size()), handles_.data(), &count, finished_.data(), statuses_.data());
   if (code == MPI_ERR_IN_STATUS) {
     for (int i = 0; i < count; ++i) DML_MPI_CHECK(statuses_[static_cast<std::size_t>(i)].MPI_ERROR);
   }

@@ -1,5 +1,5 @@
-// Ranks as MPI processes: MPI_Isend, MPI_Irecv, and one MPI_Testsome over all that the rank has in flight, which is also
-// what makes MPI progress. A group is an MPI communicator of its own.
+// Ranks as MPI processes: MPI_Isend, MPI_Irecv, and one MPI_Testsome over all that the rank has in flight, which is
+// also what makes MPI progress. A group is an MPI communicator of its own.
 #pragma once
 
 #include <mpi.h>
@@ -52,8 +52,8 @@ class MpiTransport final : public Transport {
   void remove(MpiRequest& request) noexcept;
 
   int rank_ = 0;
-  std::vector<MPI_Comm> comms_;       ///< by group id; MPI_COMM_NULL where closed
-  std::deque<MpiRequest> requests_;   ///< all ever made
+  std::vector<MPI_Comm> comms_;      ///< by group id; MPI_COMM_NULL where closed
+  std::deque<MpiRequest> requests_;  ///< all ever made
   MpiRequest* free_ = nullptr;
   std::vector<MPI_Request> handles_;  ///< in flight
   std::vector<MpiRequest*> owners_;   ///< of handles_

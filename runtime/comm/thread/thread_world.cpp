@@ -16,8 +16,9 @@ std::vector<std::unique_ptr<Communicator>> make_thread_world(int size, const Com
   group.members.resize(static_cast<std::size_t>(size));
   std::iota(group.members.begin(), group.members.end(), 0);
   std::vector<std::unique_ptr<Communicator>> ranks;
-  for (group.rank = 0; group.rank < size; ++group.rank) {
-    auto engine = std::make_shared<Engine>(std::make_unique<ThreadTransport>(world, group.rank));
+  for (int rank = 0; rank < size; ++rank) {
+    group.rank = rank;
+    auto engine = std::make_shared<Engine>(std::make_unique<ThreadTransport>(world, rank));
     ranks.push_back(std::make_unique<GroupCommunicator>(std::move(engine), group, options));
   }
   return ranks;

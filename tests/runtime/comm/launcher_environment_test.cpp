@@ -12,11 +12,19 @@ namespace {
 
 using Variables = std::vector<std::pair<std::string, std::string>>;
 
-constexpr const char* kNames[] = {
-    "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", "PMI_RANK",
-    "PMI_SIZE",             "MPI_LOCALNRANKS",      "PMIX_RANK",                  "SLURM_PROCID",
-    "SLURM_NTASKS",         "SLURM_STEP_ID",        "SLURM_STEPID",               "SLURM_STEP_NUM_TASKS",
-    "SLURM_STEP_TASKS_PER_NODE"};
+constexpr const char* kNames[] = {"OMPI_COMM_WORLD_RANK",
+                                  "OMPI_COMM_WORLD_SIZE",
+                                  "OMPI_COMM_WORLD_LOCAL_SIZE",
+                                  "PMI_RANK",
+                                  "PMI_SIZE",
+                                  "MPI_LOCALNRANKS",
+                                  "PMIX_RANK",
+                                  "SLURM_PROCID",
+                                  "SLURM_NTASKS",
+                                  "SLURM_STEP_ID",
+                                  "SLURM_STEPID",
+                                  "SLURM_STEP_NUM_TASKS",
+                                  "SLURM_STEP_TASKS_PER_NODE"};
 
 /// What is read from exactly these variables; the test's own environment is put back.
 LauncherEnvironment read(const Variables& variables) {
@@ -51,20 +59,33 @@ TEST_P(LauncherEnvironmentTest, IsRead) {
 const Case kCases[] = {
     {"none", {}, 0, 0, 0},
     {"open_mpi",
-     {{"OMPI_COMM_WORLD_RANK", "3"}, {"OMPI_COMM_WORLD_SIZE", "8"}, {"OMPI_COMM_WORLD_LOCAL_SIZE", "4"}, {"PMIX_RANK", "3"}},
-     3, 8, 4},
+     {{"OMPI_COMM_WORLD_RANK", "3"},
+      {"OMPI_COMM_WORLD_SIZE", "8"},
+      {"OMPI_COMM_WORLD_LOCAL_SIZE", "4"},
+      {"PMIX_RANK", "3"}},
+     3,
+     8,
+     4},
     {"open_mpi_of_one", {{"OMPI_COMM_WORLD_RANK", "0"}, {"OMPI_COMM_WORLD_SIZE", "1"}}, 0, 1, 0},
     {"pmi", {{"PMI_RANK", "1"}, {"PMI_SIZE", "2"}, {"MPI_LOCALNRANKS", "2"}}, 1, 2, 2},
     {"pmix_in_slurm",
-     {{"PMIX_RANK", "5"}, {"SLURM_PROCID", "5"}, {"SLURM_NTASKS", "6"}, {"SLURM_STEP_ID", "0"},
+     {{"PMIX_RANK", "5"},
+      {"SLURM_PROCID", "5"},
+      {"SLURM_NTASKS", "6"},
+      {"SLURM_STEP_ID", "0"},
       {"SLURM_STEP_TASKS_PER_NODE", "3(x2)"}},
-     5, 6, 3},
+     5,
+     6,
+     3},
     {"pmix_without_size", {{"PMIX_RANK", "5"}}, 0, 0, 0},
     {"slurm_step", {{"SLURM_PROCID", "2"}, {"SLURM_NTASKS", "4"}, {"SLURM_STEP_ID", "1"}}, 2, 4, 0},
     {"slurm_shell_of_many_tasks", {{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "4"}}, 0, 0, 0},
     {"slurm_batch_script", {{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "4"}, {"SLURM_STEP_ID", "4294967291"}}, 0, 0, 0},
     {"slurm_step_of_one_in_many",
-     {{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "4"}, {"SLURM_STEP_NUM_TASKS", "1"}, {"SLURM_STEP_ID", "0"}}, 0, 0, 0},
+     {{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "4"}, {"SLURM_STEP_NUM_TASKS", "1"}, {"SLURM_STEP_ID", "0"}},
+     0,
+     0,
+     0},
     {"nonsense", {{"PMI_RANK", "x"}, {"PMI_SIZE", ""}}, 0, 0, 0},
 };
 

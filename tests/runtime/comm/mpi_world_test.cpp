@@ -21,8 +21,8 @@ void run_bodies(bool library_collectives) {
       body.run({*world, !library_collectives});
       world->wait(world->barrier());
     } catch (const std::exception& error) {
-      throw std::runtime_error(fmt::format("{} ({} collectives): {}", body.name, library_collectives ? "library" : "own",
-                                           error.what()));
+      throw std::runtime_error(
+          fmt::format("{} ({} collectives): {}", body.name, library_collectives ? "library" : "own", error.what()));
     }
     if (world->rank() == 0) std::printf("passed %s (%s)\n", body.name, library_collectives ? "library" : "own");
   }

@@ -57,7 +57,8 @@ inline void require(bool condition, const std::string& text) {
 /// Element `index` of rank `rank`: magnitudes differ so much that another order of summation gives other bits.
 template <typename T>
 T value_of(int rank, std::int64_t index, int salt = 0) {
-  auto hash = static_cast<std::uint64_t>(index) * 0x9E3779B97F4A7C15ULL + static_cast<std::uint64_t>(rank * 7919 + salt);
+  auto hash =
+      static_cast<std::uint64_t>(index) * 0x9E3779B97F4A7C15ULL + static_cast<std::uint64_t>(rank * 7919 + salt);
   hash ^= hash >> 29;
   hash *= 0xBF58476D1CE4E5B9ULL;
   hash ^= hash >> 32;
@@ -243,7 +244,8 @@ inline void split_orders_by_key(const World& world) {
   const auto reversed = world.comm.split(rank % 2, -rank);
   const int expected_size = rank % 2 == 0 ? (n + 1) / 2 : n / 2;
   require(reversed->size() == expected_size, fmt::format("part has {} ranks", reversed->size()));
-  require(reversed->rank() == expected_size - 1 - rank / 2, fmt::format("rank {} is {} of its part", rank, reversed->rank()));
+  require(reversed->rank() == expected_size - 1 - rank / 2,
+          fmt::format("rank {} is {} of its part", rank, reversed->rank()));
   std::int64_t first = rank;
   reversed->wait(reversed->broadcast({&first, DataType::i64, {}}, 0));
   require(first == rank % 2 + 2 * (expected_size - 1), fmt::format("first of the part is {}", first));
@@ -289,7 +291,8 @@ inline void many_operations_in_flight(const World& world) {
     const TensorView own{&flight.gathered[static_cast<std::size_t>(c.rank())], DataType::f32, {1}};
     flight.tickets.push_back(c.receive(view_of(flight.message), (c.rank() + n - 1) % n, 4));
     flight.tickets.push_back(c.all_reduce(view_of(flight.data)));
-    flight.tickets.push_back(c.all_gather(view_of(flight.gathered), own, std::vector<std::int64_t>(static_cast<std::size_t>(n), 1)));
+    flight.tickets.push_back(
+        c.all_gather(view_of(flight.gathered), own, std::vector<std::int64_t>(static_cast<std::size_t>(n), 1)));
     flight.tickets.push_back(c.send(view_of(outgoing[f]), (c.rank() + 1) % n, 4));
     flight.tickets.push_back(c.barrier());
   }

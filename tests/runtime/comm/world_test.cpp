@@ -65,7 +65,8 @@ TEST(ThreadWorld, DeadlineNamesOperationShapeAndMissingPeers) {
       options);
   EXPECT_EQ(errors[2], "");
   for (const std::size_t r : {0U, 1U, 3U}) {
-    if (contains(errors[r], "failed: ")) continue;  // of the ranks that wait, the first to lose patience tells the others
+    if (contains(errors[r], "failed: "))
+      continue;  // of the ranks that wait, the first to lose patience tells the others
     EXPECT_TRUE(contains(errors[r], "[all_reduce] rank " + std::to_string(r) + " waited 0.05")) << errors[r];
     EXPECT_TRUE(contains(errors[r], "for 16x8 f32 from rank 2 (group of ranks 0, 1, 2, 3)")) << errors[r];
   }
