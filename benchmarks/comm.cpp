@@ -93,6 +93,7 @@ void run(Communicator& world, std::vector<Contestant>& contestants, const Plan& 
     const auto count = std::ssize(data);
     measure(world, contestants, "all_gather", bytes, [&](Communicator& comm) {
       std::vector<std::int64_t> counts;
+      counts.reserve(static_cast<std::size_t>(comm.size()));
       for (int r = 0; r < comm.size(); ++r) counts.push_back(part_size(count, comm.size(), r));
       float* mine = data.data() + part_begin(count, comm.size(), comm.rank());
       const std::int64_t my_count = counts[static_cast<std::size_t>(comm.rank())];
@@ -129,6 +130,7 @@ void run_mpi(const Plan& plan) {
 void run_threads(int ranks, const Plan& plan) {
   auto worlds = make_thread_world(ranks, {});
   std::vector<std::thread> threads;
+  threads.reserve(worlds.size());
   for (auto& world : worlds) {
     threads.emplace_back([&world, plan] {
       std::vector<Contestant> contestants;

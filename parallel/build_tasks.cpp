@@ -32,7 +32,9 @@ class Builder {
       run(order[i]);
       send(order[i]);
     }
-    for (std::size_t bucket = 0; bucket < in_.layout.buckets.size(); ++bucket) sum_tied(static_cast<int>(bucket));
+    if (!in_.forward_only) {
+      for (std::size_t bucket = 0; bucket < in_.layout.buckets.size(); ++bucket) sum_tied(static_cast<int>(bucket));
+    }
     end_step();
     return std::move(result_);
   }
@@ -202,6 +204,7 @@ class Builder {
     sum.axis = Axis::world;
     sum.bytes = 3 * static_cast<std::int64_t>(sizeof(double));
     deps.push_back(append(sum, deps));
+    if (in_.forward_only) return;
     if (!in_.clips) deps.pop_back();
     Task update;
     update.id = id_of(Phase::update, numbers_.update(), 0, stage);

@@ -24,6 +24,7 @@ struct TaskInputs {
   std::span<const int> stages;                ///< by node of the split graph
   const FlatLayout& layout;                   ///< of this rank
   bool clips = false;                         ///< the update waits for the global gradient norm
+  bool forward_only = false;                  ///< no gradients and no update
 };
 
 /// Numbers of the operations that are not nodes of the split graph.

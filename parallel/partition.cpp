@@ -124,7 +124,9 @@ Partition make_partition(const GraphOfBatch& graph_of, const Mesh& mesh, int ran
   p.own_stages = p.placement.stages(p.at.p);
   p.map = std::make_unique<StageMap>(p.split(), p.stages, p.placement.num_stages(), options.needs_output);
   p.layout = flat_layout(p.split(), p.stages, p.own_stages, p.place(), options.bucket_bytes, options.decays);
-  p.tasks = build_tasks({p.mesh, rank, p.placement, p.orders, p.by_microbatch, p.stages, p.layout, options.clips}, *p.map);
+  p.tasks = build_tasks({p.mesh, rank, p.placement, p.orders, p.by_microbatch, p.stages, p.layout, options.clips,
+                         options.forward_only},
+                        *p.map);
   return p;
 }
 

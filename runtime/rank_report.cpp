@@ -86,6 +86,20 @@ std::vector<RankPlan> gather_plans(RankState& state, Communicator& world) {
   return plans;
 }
 
+/// Moves `items` of `rank` to rank 0, where they replace what is there.
+template <typename Item>
+void to_first_rank(Communicator& world, int rank, std::vector<Item>& items) {
+  static_assert(std::is_trivially_copyable_v<Item> && sizeof(Item) % 4 == 0);
+  constexpr int kChannel = 1 << 17;
+  if (rank == 0 || (world.rank() != rank && world.rank() != 0)) return;
+  auto count = static_cast<std::int64_t>(items.size());
+  const TensorView header{&count, DataType::i64, Shape{1}};
+  world.wait(world.rank() == 0 ? world.receive(header, rank, kChannel) : world.send(header, 0, kChannel));
+  items.resize(static_cast<std::size_t>(count));
+  const TensorView body{items.data(), DataType::i32, Shape{count * static_cast<std::int64_t>(sizeof(Item) / 4)}};
+  world.wait(world.rank() == 0 ? world.receive(body, rank, kChannel) : world.send(body, 0, kChannel));
+}
+
 /// The fields of a breakdown, in the order in which they travel.
 template <typename Parts>
 auto fields(Parts& p) {
@@ -178,6 +192,7 @@ void RankReporter::stepped(StepRecord record) {
   record.samples_per_s /= record.mean.step;
   record.tokens_per_s /= record.mean.step;
   record.flops_per_s /= record.mean.step;
+  record.peak_fraction /= record.mean.step;
   if (record.step >= kWarmUpSteps || record.num_steps <= kWarmUpSteps) add_to_means(ranks);
   observer_->stepped(record, ranks);
 }
@@ -201,6 +216,34 @@ void RankReporter::add_to_means(const std::vector<RankStep>& ranks) {
       sums_[r].comm_seconds[k].second += ranks[r].comm_seconds[k].second;
     }
   }
+}
+
+void RankReporter::traced() {
+  std::vector<RankTasks> ranks;
+  Timeline timeline;
+  timeline.measured = true;
+  for (int rank = 0; rank < world_.size(); ++rank) {
+    RankTasks tasks;
+    if (rank == world_.rank()) tasks = state_.partition().tasks;
+    tasks.rank = rank;
+    const std::span<const Span> spans = state_.executor().spans();
+    std::vector<Span> its_spans(spans.begin(), spans.end());
+    to_first_rank(world_, rank, tasks.tasks);
+    to_first_rank(world_, rank, tasks.deps);
+    to_first_rank(world_, rank, its_spans);
+    if (world_.rank() != 0) continue;
+    timeline.spans.insert(timeline.spans.end(), its_spans.begin(), its_spans.end());
+    ranks.push_back(std::move(tasks));
+  }
+  if (observer_ == nullptr) return;
+  const Partition& partition = state_.partition();
+  observer_->traced(ranks, timeline, partition.mesh, [&](const RankTasks&, const Task& task) {
+    const Graph& graph = partition.split().graph;
+    if (task.node != kNone) return graph.node(task.node).name;
+    if (task.value != kNone) return std::string(name_of(task.kind)) + " " + graph.value(task.value).name;
+    if (task.kind == TaskKind::compute) return std::string("totals");
+    return std::string(name_of(task.kind)) + (task.count > 0 && task.kind != TaskKind::update ? " gradients" : "");
+  });
 }
 
 void RankReporter::finished(const std::string& sample) {

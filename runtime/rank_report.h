@@ -18,6 +18,8 @@ class RankReporter {
   void started(RunPlan plan);
   /// `record` holds the work of a step where it wants rates: samples, tokens and flops are divided by the step's time.
   void stepped(StepRecord record);
+  /// The last step, task by task.
+  void traced();
   void finished(const std::string& sample);
 
  private:

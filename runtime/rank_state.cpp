@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "kernels/error.h"
 #include "kernels/optimizer.h"
@@ -17,6 +18,18 @@ int num_flat_buffers(const OptimizerConfig& optimizer) {
   return optimizer.momentum != 0 ? 3 : 2;
 }
 
+/// The factor of every counted target of a microbatch: one over the targets of the global batch, or the microbatch's part
+/// of the samples where the graph computes a mean itself.
+double loss_scale(const Graph& graph, const Dataset& data, std::span<const std::int64_t> ids, std::int64_t samples) {
+  const auto batch = static_cast<double>(ids.size());
+  if (graph.label == kNone) return static_cast<double>(samples) / batch;
+  const Value& label = graph.value(graph.label);
+  if (label.dtype == DataType::f32) {
+    return static_cast<double>(label.shape[0]) / static_cast<double>(label.shape.num_elements()) / batch;
+  }
+  return 1.0 / static_cast<double>(std::max<std::int64_t>(1, data.counted_targets(ids)));
+}
+
 double decay_of(const OptimizerConfig& optimizer) {
   return optimizer.weight_decay.value_or(optimizer.kind == OptimizerKind::adamw ? 0.01 : 0.0);
 }
@@ -24,33 +37,43 @@ double decay_of(const OptimizerConfig& optimizer) {
 }  // namespace
 
 RankState::RankState(const Partition& partition, const OptimizerConfig& optimizer, Communicator& world)
-    : partition_(partition), optimizer_(optimizer), stride_(partition.layout.size) {
+    : optimizer_(optimizer), stride_(partition.layout.size) {
+  training_.partition = &partition;
   make_groups(world);
   flat_ = Arena(stride_ * num_flat_buffers(optimizer) * 4);
   if (stride_ > 0) std::fill_n(flat(kParameters), stride_ * num_flat_buffers(optimizer), 0.0F);
   load_parameters();
-  const std::size_t num_microbatches = partition.sizes.size();
-  states_.resize(num_microbatches);
-  for (std::size_t m = 0; m < num_microbatches; ++m) contexts_.push_back({&states_[m], partition.first_samples[m]});
-  const StepEnd end{[this] { gather_totals(); }, [this] { return post_totals(); }, [this] { update(); }};
+  compile(training_, partition);
+}
+
+void RankState::add_validation(const Partition& partition) { compile(validation_, partition); }
+
+void RankState::compile(Pass& pass, const Partition& partition) {
+  pass.partition = &partition;
+  pass.states.resize(partition.sizes.size());
+  for (std::size_t m = 0; m < pass.states.size(); ++m) {
+    pass.contexts.push_back({&pass.states[m], partition.first_samples[m]});
+  }
+  const StepEnd end{[this, &pass] { gather_totals(pass); }, [this] { return post_totals(); }, [this] { update(); }};
   const RankBuffers buffers{flat(kParameters), flat(kGradients)};
-  program_ = std::make_unique<Program>(ProgramInputs{partition.tasks, *partition.map, partition.layout,
-                                                     partition.by_microbatch, partition.stages, partition.own_stages,
-                                                     contexts_, partition.place(), groups_, buffers, end, partition.keeps_output});
-  executor_ = std::make_unique<Executor>(*program_, partition.tasks, [this](const Task& task) { return describe(task); });
+  pass.program = std::make_unique<Program>(ProgramInputs{
+      partition.tasks, *partition.map, partition.layout, partition.by_microbatch, partition.stages,
+      partition.own_stages, pass.contexts, partition.place(), groups_, buffers, end, partition.keeps_output});
+  pass.executor =
+      std::make_unique<Executor>(*pass.program, partition.tasks, [this](const Task& task) { return describe(task); });
 }
 
 float* RankState::flat(int buffer) const { return reinterpret_cast<float*>(flat_.data()) + stride_ * buffer; }
 
 void RankState::make_groups(Communicator& world) {
   groups_.world = &world;
-  const Mesh& mesh = partition_.mesh;
-  const int rank = partition_.rank;
+  const Mesh& mesh = partition().mesh;
+  const int rank = partition().rank;
   if (mesh.d() > 1) groups_.data = world.split(mesh.group_color(rank, Axis::data), rank);
   if (mesh.t() > 1) groups_.tensor = world.split(mesh.group_color(rank, Axis::tensor), rank);
-  for (const std::vector<int>& stages : partition_.tied_groups()) {
+  for (const std::vector<int>& stages : partition().tied_groups()) {
     const bool member = std::any_of(stages.begin(), stages.end(),
-                                    [&](int stage) { return partition_.placement.position(stage) == partition_.at.p; });
+                                    [&](int stage) { return partition().placement.position(stage) == partition().at.p; });
     // Who is not in a group of this tie makes a group of its own, which is dropped.
     const int color = member ? mesh.group_color(rank, Axis::pipeline) : mesh.world_size() + rank;
     auto group = world.split(color, rank);
@@ -59,45 +82,44 @@ void RankState::make_groups(Communicator& world) {
 }
 
 void RankState::load_parameters() {
-  const TensorPlace place = partition_.place();
-  for (const Segment& segment : partition_.layout.segments) {
-    const Value& value = partition_.split().graph.value(segment.value);
+  const TensorPlace place = partition().place();
+  for (const Segment& segment : partition().layout.segments) {
+    const Value& value = partition().split().graph.value(segment.value);
     read_shard(flat(kParameters) + segment.begin, *value.source, segment.spec, place);
     // The norm counts each element once: by replica 0, the first stage of a tie, and rank 0 of what is not divided.
-    const int speaker = partition_.placement.position(segment.tied_stages.front());
-    owned_.push_back(partition_.at.d == 0 && partition_.at.p == speaker &&
-                     (segment.spec.sharding.is_shard() || partition_.at.t == 0));
-    const std::vector<ValueId>& addends = partition_.map->addends(segment.value);
+    const int speaker = partition().placement.position(segment.tied_stages.front());
+    owned_.push_back(partition().at.d == 0 && partition().at.p == speaker &&
+                     (segment.spec.sharding.is_shard() || partition().at.t == 0));
+    const std::vector<ValueId>& addends = partition().map->addends(segment.value);
     computed_.push_back(std::any_of(addends.begin(), addends.end(), [&](ValueId addend) {
-      const NodeId producer = partition_.split().graph.value(addend).producer;
-      return partition_.placement.position(partition_.stages[static_cast<std::size_t>(producer)]) == partition_.at.p;
+      const NodeId producer = partition().split().graph.value(addend).producer;
+      return partition().placement.position(partition().stages[static_cast<std::size_t>(producer)]) == partition().at.p;
     }));
   }
 }
 
 void RankState::load(const Dataset& data, std::int64_t step, std::int64_t batch, double learning_rate,
                      std::uint64_t seed) {
-  const Graph& graph = partition_.split().graph;
+  step_rate_ = learning_rate;
+  correction1_ = 1 - std::pow(optimizer_.beta1, static_cast<double>(step + 1));
+  correction2_ = 1 - std::pow(optimizer_.beta2, static_cast<double>(step + 1));
+  load(training_, data, step, batch, seed);
+}
+
+void RankState::load(Pass& pass, const Dataset& data, std::int64_t step, std::int64_t batch, std::uint64_t seed) {
+  const Partition& partition = *pass.partition;
+  const Graph& graph = partition.split().graph;
   ids_.resize(static_cast<std::size_t>(batch));
   data.batch_ids(step, batch, ids_);
-  const bool weighted = graph.label == kNone;
-  const std::int64_t counted = weighted ? 1 : std::max<std::int64_t>(1, data.counted_targets(ids_));
-  updates_ = step + 1;
-  step_rate_ = learning_rate;
-  correction1_ = 1 - std::pow(optimizer_.beta1, static_cast<double>(updates_));
-  correction2_ = 1 - std::pow(optimizer_.beta2, static_cast<double>(updates_));
-  for (std::size_t m = 0; m < states_.size(); ++m) {
-    const double scale = weighted ? static_cast<double>(partition_.sizes[m]) / static_cast<double>(batch)
-                                  : 1.0 / static_cast<double>(counted);
-    states_[m].step = step;
-    states_[m].seed = seed;
-    states_[m].learning_rate = static_cast<float>(learning_rate);
-    states_[m].loss_scale = static_cast<float>(scale);
-    const std::span<const std::int64_t> samples(ids_.data() + partition_.first_samples[m],
-                                                static_cast<std::size_t>(partition_.sizes[m]));
+  for (std::size_t m = 0; m < pass.states.size(); ++m) {
+    pass.states[m].step = step;
+    pass.states[m].seed = seed;
+    pass.states[m].loss_scale = static_cast<float>(loss_scale(graph, data, ids_, partition.sizes[m]));
+    const std::span<const std::int64_t> samples(ids_.data() + partition.first_samples[m],
+                                                static_cast<std::size_t>(partition.sizes[m]));
     for (std::size_t i = 0; i <= graph.inputs.size(); ++i) {
       const ValueId id = i < graph.inputs.size() ? graph.inputs[i] : graph.label;
-      const TensorView place = id == kNone ? TensorView{} : program_->view(id, static_cast<int>(m));
+      const TensorView place = id == kNone ? TensorView{} : pass.program->view(id, static_cast<int>(m));
       if (place) data.read(samples, static_cast<int>(i), place.data);
     }
   }
@@ -107,30 +129,62 @@ void RankState::run_step() {
   totals_ = {};
   // The gradient of a weight that is shared with another stage, and all of whose addends are computed there.
   for (std::size_t i = 0; i < computed_.size(); ++i) {
-    const Segment& segment = partition_.layout.segments[i];
+    const Segment& segment = partition().layout.segments[i];
     if (!computed_[i]) std::fill_n(flat(kGradients) + segment.begin, segment.count, 0.0F);
   }
-  executor_->run();
+  executor().run();
+}
+
+StepTotals RankState::validate(const Dataset& data, std::int64_t index, std::int64_t batch) {
+  for (const auto& [id, view] : validation_.program->states()) {
+    const TensorView trained = training_.program->states().at(id);
+    std::memcpy(view.data, trained.data, view.num_bytes());
+  }
+  load(validation_, data, index, batch, 0);
+  totals_ = {};
+  validation_.executor->begin_step();
+  validation_.executor->run();
+  validation_.executor->end_step();
+  return totals_;
 }
 
 double RankState::own_square_norm() const {
   double sum = 0;
   for (std::size_t i = 0; i < owned_.size(); ++i) {
-    const Segment& segment = partition_.layout.segments[i];
+    const Segment& segment = partition().layout.segments[i];
     if (owned_[i]) sum += cpu::sum_of_squares(flat(kGradients) + segment.begin, segment.count);
   }
   return sum;
 }
 
-void RankState::gather_totals() {
-  const Graph& graph = partition_.split().graph;
+void RankState::gather_totals(const Pass& pass) {
+  const Partition& partition = *pass.partition;
   local_loss_ = 0;
-  for (std::size_t m = 0; m < states_.size(); ++m) {
-    const TensorView loss = program_->view(graph.loss, static_cast<int>(m));
+  for (std::size_t m = 0; m < pass.states.size(); ++m) {
+    const TensorView loss = pass.program->view(partition.split().graph.loss, static_cast<int>(m));
     if (loss) local_loss_ += static_cast<double>(*loss.f32());
   }
-  totals_.loss = partition_.at.t == 0 ? local_loss_ : 0;
-  totals_.square_norm = own_square_norm();
+  const bool speaks = partition.at.t == 0;
+  totals_.loss = speaks ? local_loss_ : 0;
+  totals_.square_norm = &pass == &training_ ? own_square_norm() : 0;
+  totals_.correct = speaks && partition.keeps_output ? static_cast<double>(count_correct(pass)) : 0;
+}
+
+/// Rows of [samples, classes] logits whose largest entry is the label's; 0 where the output is something else.
+std::int64_t RankState::count_correct(const Pass& pass) const {
+  const Graph& graph = pass.partition->split().graph;
+  std::int64_t correct = 0;
+  for (int m = 0; m < static_cast<int>(pass.states.size()); ++m) {
+    const TensorView logits = pass.program->view(graph.output, m);
+    const TensorView labels = graph.label == kNone ? TensorView{} : pass.program->view(graph.label, m);
+    if (!logits || !labels || logits.shape.rank() != 2 || labels.dtype != DataType::i64) continue;
+    const std::int64_t classes = logits.shape[1];
+    for (std::int64_t row = 0; row < logits.shape[0]; ++row) {
+      const float* of_row = logits.f32() + row * classes;
+      correct += std::max_element(of_row, of_row + classes) - of_row == labels.as<std::int64_t>()[row] ? 1 : 0;
+    }
+  }
+  return correct;
 }
 
 Ticket RankState::post_totals() {
@@ -142,7 +196,7 @@ void RankState::update() {
   if (optimizer_.clip > 0) {
     factor = static_cast<float>(std::min(1.0, optimizer_.clip / (std::sqrt(totals_.square_norm) + 1e-6)));
   }
-  for (const Segment& segment : partition_.layout.segments) {
+  for (const Segment& segment : partition().layout.segments) {
     float* weights = flat(kParameters) + segment.begin;
     const float* gradients = flat(kGradients) + segment.begin;
     const double decay = segment.decays ? decay_of(optimizer_) : 0.0;
@@ -160,19 +214,19 @@ void RankState::update() {
 }
 
 std::int64_t RankState::planned_bytes() const {
-  return flat_.size() + program_->arena_bytes() + program_->fixed_bytes();
+  return flat_.size() + training_.program->arena_bytes() + training_.program->fixed_bytes();
 }
 
-std::int64_t RankState::used_bytes() const { return flat_.size() + program_->touched_bytes(); }
+std::int64_t RankState::used_bytes() const { return flat_.size() + training_.program->touched_bytes(); }
 
 std::int64_t RankState::num_parameters() const {
   std::int64_t count = 0;
-  for (const Segment& segment : partition_.layout.segments) count += segment.count;
+  for (const Segment& segment : partition().layout.segments) count += segment.count;
   return count;
 }
 
 std::string RankState::describe(const Task& task) const {
-  const Graph& graph = partition_.split().graph;
+  const Graph& graph = partition().split().graph;
   std::string what(name_of(task.kind));
   std::string shape;
   if (task.node != kNone) {
@@ -182,7 +236,7 @@ std::string RankState::describe(const Task& task) const {
     what += " of " + graph.value(task.value).name;
     shape = graph.shape(task.value).to_string();
   }
-  return fmt::format("rank {}, task {}, {}{}{}", partition_.rank, task.id.to_string(), what, shape.empty() ? "" : " ", shape);
+  return fmt::format("rank {}, task {}, {}{}{}", partition().rank, task.id.to_string(), what, shape.empty() ? "" : " ", shape);
 }
 
 }  // namespace dml

@@ -1,4 +1,5 @@
-// What a rank holds for the whole run: its groups, its weights, gradients and optimizer state, and the program of a step.
+// What a rank holds for the whole run: its groups, its weights, gradients and optimizer state, and the programs of a
+// training step and of a validation pass over them.
 #pragma once
 
 #include <memory>
@@ -17,60 +18,71 @@ namespace dml {
 struct StepTotals {
   double loss = 0;
   double square_norm = 0;  ///< of the gradient, each global element once
-  double correct = 0;      ///< samples whose largest logit is the label's
+  double correct = 0;      ///< samples whose largest logit is the label's, where that is asked for
 };
 
 class RankState {
  public:
-  /// Collective over `world`: makes the groups. Reads this rank's weights.
+  /// Collective over `world`: makes the groups. Reads this rank's weights. `partition` outlives the state.
   RankState(const Partition& partition, const OptimizerConfig& optimizer, Communicator& world);
+  /// A forward pass over the same weights, with a partition that differs in its tasks alone.
+  void add_validation(const Partition& partition);
 
   /// Copies this rank's samples of global batch `step` to their places, and sets what changes from step to step.
   void load(const Dataset& data, std::int64_t step, std::int64_t batch, double learning_rate, std::uint64_t seed);
   /// One step; the totals are those of all ranks.
   void run_step();
+  /// The totals of one batch of `data` without training on it; running statistics stay as they are.
+  StepTotals validate(const Dataset& data, std::int64_t index, std::int64_t batch);
 
   const StepTotals& totals() const { return totals_; }
   /// This rank's own addend of the loss, for messages.
   double local_loss() const { return local_loss_; }
-  const Partition& partition() const { return partition_; }
-  const Program& program() const { return *program_; }
-  Executor& executor() { return *executor_; }
+  const Partition& partition() const { return *training_.partition; }
+  Program& program() { return *training_.program; }
+  Executor& executor() { return *training_.executor; }
   RankGroups& groups() { return groups_; }
 
-  const float* parameters() const { return flat(0); }
-  const float* gradients() const { return flat(1); }
+  float* parameters() const { return flat(kParameters); }
+  const float* gradients() const { return flat(kGradients); }
   std::int64_t planned_bytes() const;
   std::int64_t used_bytes() const;
   std::int64_t num_parameters() const;
 
  private:
+  /// A program, and what its kernels read of the step.
+  struct Pass {
+    const Partition* partition = nullptr;
+    std::vector<StepState> states;  ///< by microbatch
+    std::vector<KernelContext> contexts;
+    std::unique_ptr<Program> program;
+    std::unique_ptr<Executor> executor;
+  };
   static constexpr int kParameters = 0, kGradients = 1, kMoment1 = 2, kMoment2 = 3;
+
   float* flat(int buffer) const;
   void make_groups(Communicator& world);
   void load_parameters();
-  void gather_totals();
+  void compile(Pass& pass, const Partition& partition);
+  void load(Pass& pass, const Dataset& data, std::int64_t step, std::int64_t batch, std::uint64_t seed);
+  void gather_totals(const Pass& pass);
+  std::int64_t count_correct(const Pass& pass) const;
   Ticket post_totals();
   void update();
   double own_square_norm() const;
   std::string describe(const Task& task) const;
 
-  const Partition& partition_;
   OptimizerConfig optimizer_;
   RankGroups groups_;
   Arena flat_;
-  std::int64_t stride_ = 0;  ///< elements between the flat buffers
-  std::vector<StepState> states_;  ///< by microbatch
-  std::vector<KernelContext> contexts_;
-  std::vector<bool> owned_;  ///< by segment: this rank speaks for it in the norm
+  std::int64_t stride_ = 0;     ///< elements between the flat buffers
+  std::vector<bool> owned_;     ///< by segment: this rank speaks for it in the norm
   std::vector<bool> computed_;  ///< by segment: an addend of its gradient is computed on this rank
   double step_rate_ = 0, correction1_ = 1, correction2_ = 1;
-  std::int64_t updates_ = 0;
   StepTotals totals_;
   double local_loss_ = 0;
   std::vector<std::int64_t> ids_;
-  std::unique_ptr<Program> program_;
-  std::unique_ptr<Executor> executor_;
+  Pass training_, validation_;
 };
 
 }  // namespace dml

@@ -2,11 +2,15 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "parallel/mesh.h"
+#include "parallel/task_graph.h"
+#include "parallel/timeline.h"
 
 namespace dml {
 
@@ -101,6 +105,9 @@ struct RunSummary {
 class RunObserver {
  public:
   virtual ~RunObserver() = default;
+  /// Where a step went: the tasks of all ranks and when they ran. Called once, before finished.
+  virtual void traced(std::span<const RankTasks> ranks, const Timeline& timeline, const Mesh& mesh,
+                      const std::function<std::string(const RankTasks&, const Task&)>& name_of_task) = 0;
   /// All checks have passed on all ranks; the run folder may be made.
   virtual void started(const RunPlan& plan) = 0;
   virtual void stepped(const StepRecord& record, const std::vector<RankStep>& ranks) = 0;

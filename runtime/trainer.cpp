@@ -4,12 +4,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <numeric>
 
 #include "kernels/error.h"
 #include "kernels/isa.h"
+#include "kernels/matmul.h"
 #include "models/op.h"
 #include "models/optimizer.h"
 #include "models/trainable.h"
@@ -19,6 +21,7 @@
 #include "runtime/model_source.h"
 #include "runtime/rank_report.h"
 #include "runtime/rank_state.h"
+#include "runtime/sampler.h"
 
 namespace dml {
 namespace {
@@ -74,7 +77,6 @@ PartitionOptions partition_options(const Config& config, std::int64_t batch) {
   options.cut = layout.cut;
   options.bucket_bytes = layout.bucket_bytes;
   options.clips = config.optimizer.clip > 0;
-  options.needs_output = !config.dump.empty();
   options.decays = [globs = config.optimizer.no_decay](const std::string& name) {
     return std::none_of(globs.begin(), globs.end(), [&](const std::string& glob) { return matches_glob(glob, name); });
   };
@@ -95,6 +97,32 @@ void agree(Communicator& world, const std::function<void()>& prepare) {
   if (failed > 0) throw CommError(fmt::format("{} other ranks cannot start", failed));
 }
 
+constexpr int kSampleBytes = 160;
+
+/// What the cores of all ranks do together, measured: products of 512x512 matrices for about 30 ms on every rank at once.
+double peak_flops(Communicator& world) {
+  constexpr std::int64_t kSide = 512;
+  constexpr double kSeconds = 0.03;
+  std::vector<float> memory(3 * kSide * kSide, 1.0F);
+  const auto view = [&](std::int64_t i) {
+    return TensorView{memory.data() + i * kSide * kSide, DataType::f32, Shape{kSide, kSide}};
+  };
+  const auto product = cpu::prepare_matmul(view(0), view(1), view(2), {}, {});
+  product();
+  world.wait(world.barrier());
+  const auto begin = std::chrono::steady_clock::now();
+  double seconds = 0;
+  double flops = 0;
+  while (seconds < kSeconds) {
+    product();
+    flops += 2.0 * kSide * kSide * kSide;
+    seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  }
+  double rate = flops / seconds;
+  world.wait(world.all_reduce({&rate, DataType::f64, Shape{1}}));
+  return rate;
+}
+
 class Trainer {
  public:
   Trainer(const Config& config, Communicator& world, RunObserver* observer)
@@ -102,7 +130,10 @@ class Trainer {
 
   void run() {
     agree(world_, [&] { prepare(); });
+    agree_on_run();
     state_ = std::make_unique<RankState>(*partition_, config_.optimizer, world_);
+    if (validation_partition_) state_->add_validation(*validation_partition_);
+    peak_ = peak_flops(world_);
     RankReporter reporter(*state_, world_, observer_);
     reporter.started(run_plan());
     Dump dump(config_.dump);
@@ -110,12 +141,15 @@ class Trainer {
     for (std::int64_t step = 0; step < num_steps_; ++step) {
       run_step(step);
       losses.push_back(state_->totals().loss);
-      reporter.stepped(step_record(step));
+      StepRecord record = step_record(step);
+      if (config_.val_every > 0 && (step + 1) % config_.val_every == 0) record.validation_loss = validation_loss();
+      reporter.stepped(record);
       if (step == 0 && !config_.dump.empty()) dump.first_step(*state_);
     }
     if (!config_.dump.empty()) dump.finish(*state_, name_of(config_.optimizer.kind), losses);
     if (!config_.save.empty()) save();
-    reporter.finished("");
+    reporter.traced();
+    reporter.finished(writes_text_ ? write_text(*model_, *state_, "And ", kSampleBytes, config_.seed) : "");
   }
 
  private:
@@ -123,16 +157,56 @@ class Trainer {
     model_ = std::make_unique<ModelSource>(config_.model, config_.seed);
     data_ = open_dataset(config_.data, model_->data_inputs(), config_.seed);
     model_->set_data(*data_);
+    writes_text_ = writes_text(*model_, *data_);
     batch_ = batch_of(config_, *data_);
     num_steps_ = steps_of(config_, *data_, batch_);
     const Mesh mesh(config_.layout.d, config_.layout.p, config_.layout.t, config_.layout.order);
-    partition_ = std::make_unique<Partition>(
-        make_partition([&](std::int64_t samples) { return model_->graph(samples, true); }, mesh, world_.rank(),
-                       partition_options(config_, batch_)));
+    const GraphOfBatch graph_of = [&](std::int64_t samples) { return model_->graph(samples, true); };
+    PartitionOptions options = partition_options(config_, batch_);
+    classifies_ = data_->label().dtype == DataType::i64 && data_->label().sample_shape.rank() == 0;
+    options.needs_output = !config_.dump.empty() || classifies_;
+    partition_ = std::make_unique<Partition>(make_partition(graph_of, mesh, world_.rank(), options));
+    if (config_.val_every > 0) prepare_validation(graph_of, mesh, options);
     flops_per_step_ = 0;
     for (const Node& node : partition_->whole.nodes()) flops_per_step_ += cost_of(partition_->whole, node).flops;
     const std::int64_t largest = *std::max_element(partition_->sizes.begin(), partition_->sizes.end());
     flops_per_step_ *= static_cast<double>(batch_) / static_cast<double>(largest);
+  }
+
+  void prepare_validation(const GraphOfBatch& graph_of, const Mesh& mesh, PartitionOptions options) {
+    validation_ = open_dataset(config_.data, model_->data_inputs(), config_.seed, true);
+    if (validation_->num_samples() < batch_) {
+      throw ModelError(fmt::format("--val-every: {} samples validate, a batch has {}: use --val FILE or a smaller --batch",
+                                   validation_->num_samples(), batch_));
+    }
+    options.forward_only = true;
+    validation_partition_ = std::make_unique<Partition>(make_partition(graph_of, mesh, world_.rank(), options));
+  }
+
+  /// The mean over the whole batches of the validation set.
+  double validation_loss() {
+    const std::int64_t batches = validation_->num_samples() / batch_;
+    double sum = 0;
+    for (std::int64_t i = 0; i < batches; ++i) sum += state_->validate(*validation_, i, batch_).loss;
+    return sum / static_cast<double>(batches);
+  }
+
+  /// Ranks that were started with different models, data or options would train nonsense, or wait for ever.
+  void agree_on_run() {
+    std::string run = fmt::format("{} {} {} {} {} {}", data_->description(), batch_, num_steps_, config_.seed,
+                                  config_.optimizer.learning_rate, config_.layout.schedule);
+    for (const Node& node : partition_->whole.nodes()) {
+      run += fmt::format("{} {} {}", node.name, node.op->name, partition_->whole.shape(node.outputs[0]).to_string());
+    }
+    for (const int stage : partition_->whole_stages) run += static_cast<char>('0' + stage % 64);
+    auto hash = static_cast<std::int64_t>(std::hash<std::string>{}(run));
+    std::vector<std::int64_t> hashes(static_cast<std::size_t>(world_.size()));
+    const std::vector<std::int64_t> counts(hashes.size(), 1);
+    world_.wait(world_.all_gather({hashes.data(), DataType::i64, Shape{world_.size()}}, {&hash, DataType::i64, Shape{1}}, counts));
+    for (std::size_t rank = 0; rank < hashes.size(); ++rank) {
+      if (hashes[rank] == hashes[0]) continue;
+      throw ModelError(fmt::format("ranks 0 and {} were given different models, data or options: start all with the same", rank));
+    }
   }
 
   double rate(std::int64_t step) const {
@@ -148,9 +222,9 @@ class Trainer {
     if (std::isfinite(state_->totals().loss)) return;
     if (!std::isfinite(state_->local_loss())) {
       throw NotFiniteError(fmt::format("the loss is {} at step {} on rank {}: try a smaller --lr, or --clip 1",
-                                       state_->local_loss(), step, world_.rank()));
+                                       state_->local_loss(), step + 1, world_.rank()));
     }
-    throw NotFiniteError(fmt::format("the loss is {} at step {}: try a smaller --lr, or --clip 1", state_->totals().loss, step));
+    throw NotFiniteError(fmt::format("the loss is {} at step {}: try a smaller --lr, or --clip 1", state_->totals().loss, step + 1));
   }
 
   StepRecord step_record(std::int64_t step) const {
@@ -163,6 +237,8 @@ class Trainer {
     record.samples_per_s = static_cast<double>(batch_);  // by the reporter divided by the time of the step
     record.tokens_per_s = static_cast<double>(batch_ * data_->tokens_per_sample());
     record.flops_per_s = flops_per_step_;
+    record.peak_fraction = peak_ > 0 ? flops_per_step_ / peak_ : 0;
+    if (classifies_) record.accuracy = state_->totals().correct / static_cast<double>(batch_);
     return record;
   }
 
@@ -213,6 +289,11 @@ class Trainer {
   std::unique_ptr<Dataset> data_;
   std::unique_ptr<Partition> partition_;
   std::unique_ptr<RankState> state_;
+  std::unique_ptr<Dataset> validation_;
+  std::unique_ptr<Partition> validation_partition_;
+  bool classifies_ = false;   ///< samples have one label each
+  bool writes_text_ = false;
+  double peak_ = 0;           ///< FLOP/s of all ranks' cores together
   std::int64_t batch_ = 0;
   std::int64_t num_steps_ = 0;
   double flops_per_step_ = 0;
@@ -220,6 +301,9 @@ class Trainer {
 
 }  // namespace
 
-void train(const Config& config, Communicator& world, RunObserver* observer) { Trainer(config, world, observer).run(); }
+void train(const Config& config, Communicator& world, RunObserver* observer) {
+  if (!config.isa.empty()) cap_isa(parse_isa(config.isa));
+  Trainer(config, world, observer).run();
+}
 
 }  // namespace dml

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "launch/report/chrome_trace.h"
 #include "launch/report/pages.h"
 #include "launch/version.h"
 
@@ -35,6 +36,11 @@ void RunReporter::stepped(const StepRecord& record, const std::vector<RankStep>&
   } else {
     terminal_.print(line + "\n");
   }
+}
+
+void RunReporter::traced(std::span<const RankTasks> ranks, const Timeline& timeline, const Mesh& mesh,
+                         const std::function<std::string(const RankTasks&, const Task&)>& name_of_task) {
+  write_chrome_trace(folder_->file("trace.json"), ranks, timeline, mesh, name_of_task);
 }
 
 void RunReporter::finished(const RunSummary& summary) {

@@ -19,6 +19,8 @@ class RunReporter : public RunObserver {
 
   void started(const RunPlan& plan) override;
   void stepped(const StepRecord& record, const std::vector<RankStep>& ranks) override;
+  void traced(std::span<const RankTasks> ranks, const Timeline& timeline, const Mesh& mesh,
+              const std::function<std::string(const RankTasks&, const Task&)>& name_of_task) override;
   void finished(const RunSummary& summary) override;
 
   /// Where the run's files go. Null before started.

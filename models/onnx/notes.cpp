@@ -1,8 +1,12 @@
 // What looks unintended in a file: exporters split tied weights in two, and merge weights of equal value into one.
 #include <algorithm>
 #include <map>
+#include <unordered_set>
+
+#include "kernels/error.h"
 
 #include "models/onnx/content.h"
+#include "models/onnx/lower/plan.h"
 #include "models/onnx/node.h"
 #include "models/onnx/rewrite.h"
 
@@ -22,30 +26,52 @@ float element_at(const OnnxInitializer& initializer, bool is_last) {
 }
 
 bool is_uniform(const OnnxInitializer& initializer) {
-  std::vector<float> elements(static_cast<std::size_t>(initializer.shape.num_elements()));
-  initializer.source->read_all_f32(elements.data());
+  const std::vector<float> elements = elements_of(initializer);
   return std::all_of(elements.begin(), elements.end(), [&](float element) { return element == elements[0]; });
 }
 
-bool is_weight(const OnnxInitializer& initializer) {
-  return is_float(initializer.dtype) && initializer.has_elements && initializer.shape.num_elements() > 1;
+/// Added to attention scores: it never trains.
+bool is_mask(const OnnxInitializer& initializer) {
+  constexpr float kMasked = -1e4F;
+  const std::vector<float> elements = elements_of(initializer);
+  return std::any_of(elements.begin(), elements.end(), [](float element) { return element <= kMasked; });
+}
+
+/// What the lowered graph reads as tensors; empty where the model cannot be lowered.
+std::unordered_set<std::string> read_names(const OnnxModel::Content& content) {
+  try {
+    return make_plan(content, rewrite(content, {})).read;
+  } catch (const ModelError&) {
+    return {};
+  }
+}
+
+/// Float initializers of several elements that might train.
+std::vector<const OnnxInitializer*> find_weights(const OnnxModel::Content& content) {
+  const auto read = read_names(content);
+  std::vector<const OnnxInitializer*> weights;
+  for (const OnnxInitializer& initializer : content.initializers) {
+    const bool is_large = is_float(initializer.dtype) && initializer.shape.num_elements() > 1;
+    if (is_large && initializer.has_elements && read.contains(initializer.name)) weights.push_back(&initializer);
+  }
+  return weights;
 }
 
 /// Transposing a matrix keeps its first and its last element, so only those that agree in both are compared.
-void note_split_weights(std::vector<std::string>& notes, const OnnxModel::Content& content) {
+void note_split_weights(std::vector<std::string>& notes, const std::vector<const OnnxInitializer*>& weights) {
   std::map<std::pair<float, float>, std::vector<const OnnxInitializer*>> candidates;
-  for (const OnnxInitializer& b : content.initializers) {
-    if (!is_weight(b) || b.shape.rank() < 2) continue;
-    auto& alike = candidates[{element_at(b, false), element_at(b, true)}];
+  for (const OnnxInitializer* b : weights) {
+    if (b->shape.rank() < 2) continue;
+    auto& alike = candidates[{element_at(*b, false), element_at(*b, true)}];
     for (const OnnxInitializer* a : alike) {
-      const bool equal = is_equal(*a, b);
-      if ((!equal && !is_transposed(*a, b)) || is_uniform(b)) continue;
-      notes.push_back(in_quotes(b.name) + " equals " + in_quotes(a->name) + (equal ? "" : " transposed") +
-                      ": it looks tied; --tie '" + printable(a->name) + "=" + printable(b.name) +
+      const bool equal = is_equal(*a, *b);
+      if ((!equal && !is_transposed(*a, *b)) || is_uniform(*b) || is_mask(*b)) continue;
+      notes.push_back(in_quotes(b->name) + " equals " + in_quotes(a->name) + (equal ? "" : " transposed") +
+                      ": it looks tied; --tie '" + printable(a->name) + "=" + printable(b->name) +
                       "' trains them as one");
       break;
     }
-    alike.push_back(&b);
+    alike.push_back(b);
   }
 }
 
@@ -60,15 +86,15 @@ std::map<std::string, int> count_parameter_uses(const onnx::GraphProto& graph) {
   return uses;
 }
 
-void note_merged_weights(std::vector<std::string>& notes, const OnnxModel::Content& content) {
+void note_merged_weights(std::vector<std::string>& notes, const OnnxModel::Content& content,
+                         const std::vector<const OnnxInitializer*>& weights) {
   const auto uses = count_parameter_uses(content.graph());
-  for (const OnnxInitializer& initializer : content.initializers) {
-    const auto found = uses.find(initializer.name);
-    if (found == uses.end() || found->second < 2 || !is_weight(initializer) || initializer.shape.rank() != 1) continue;
-    if (!is_uniform(initializer)) continue;
-    notes.push_back(in_quotes(initializer.name) + " is one parameter in " + std::to_string(found->second) +
+  for (const OnnxInitializer* weight : weights) {
+    const auto found = uses.find(weight->name);
+    if (found == uses.end() || found->second < 2 || weight->shape.rank() != 1 || !is_uniform(*weight)) continue;
+    notes.push_back(in_quotes(weight->name) + " is one parameter in " + std::to_string(found->second) +
                     " places, all elements equal: it looks merged by the exporter; --untie '" +
-                    printable(initializer.name) + "' trains one for each");
+                    printable(weight->name) + "' trains one for each");
   }
 }
 
@@ -90,8 +116,9 @@ void note_ignored(std::vector<std::string>& notes, const OnnxModel::Content& con
 
 std::vector<std::string> OnnxModel::notes() const {
   std::vector<std::string> notes;
-  note_split_weights(notes, *content_);
-  note_merged_weights(notes, *content_);
+  const auto weights = find_weights(*content_);
+  note_split_weights(notes, weights);
+  note_merged_weights(notes, *content_, weights);
   note_ignored(notes, *content_);
   return notes;
 }

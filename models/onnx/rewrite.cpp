@@ -7,12 +7,6 @@
 namespace dml {
 namespace {
 
-std::vector<float> elements_of(const OnnxInitializer& initializer) {
-  std::vector<float> elements(static_cast<std::size_t>(initializer.shape.num_elements()));
-  initializer.source->read_all_f32(elements.data());
-  return elements;
-}
-
 const OnnxInitializer& float_initializer(const OnnxModel::Content& content, const std::string& name,
                                          const std::string& option) {
   const OnnxInitializer* found = content.find(name);
@@ -81,6 +75,12 @@ void untie(RewrittenGraph& graph, const OnnxModel::Content& content, const std::
 }
 
 }  // namespace
+
+std::vector<float> elements_of(const OnnxInitializer& initializer) {
+  std::vector<float> elements(static_cast<std::size_t>(initializer.shape.num_elements()));
+  initializer.source->read_all_f32(elements.data());
+  return elements;
+}
 
 bool is_equal(const OnnxInitializer& a, const OnnxInitializer& b) {
   return a.shape == b.shape && elements_of(a) == elements_of(b);

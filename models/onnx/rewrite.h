@@ -26,6 +26,9 @@ struct RewrittenGraph {
 /// Throws ModelError where an option names no float initializer, or A and B are not equal in value.
 RewrittenGraph rewrite(const OnnxModel::Content& content, const BuildOptions& options);
 
+/// All elements, converted to float. Throws IoError.
+std::vector<float> elements_of(const OnnxInitializer& initializer);
+
 /// Whether both hold the same elements; of two matrices, whether one is the other transposed. Reads both.
 bool is_equal(const OnnxInitializer& a, const OnnxInitializer& b);
 bool is_transposed(const OnnxInitializer& a, const OnnxInitializer& b);

@@ -43,8 +43,11 @@ struct Product {
   bool trans_a;
 };
 
-/// The forms of a GPT of width 256 with few tokens, and one that a single thread takes.
-std::vector<Product> products() { return {{128, 768, 256, false}, {256, 192, 512, true}, {33, 17, 65, false}}; }
+/// The forms of a GPT of width 256 with few tokens (of both ways to multiply by a transposed a), and one that a single
+/// thread takes.
+std::vector<Product> products() {
+  return {{128, 768, 256, false}, {256, 192, 512, true}, {1024, 96, 128, true}, {33, 17, 65, false}};
+}
 
 constexpr double kTolerance = 2e-4;  // 512 products of normal numbers
 

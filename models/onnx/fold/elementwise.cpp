@@ -21,15 +21,18 @@ std::int64_t checked(bool overflows, std::int64_t result) {
 }
 std::int64_t add(std::int64_t a, std::int64_t b) {
   std::int64_t result = 0;
-  return checked(__builtin_add_overflow(a, b, &result), result);
+  const bool overflows = __builtin_add_overflow(a, b, &result);
+  return checked(overflows, result);
 }
 std::int64_t subtract(std::int64_t a, std::int64_t b) {
   std::int64_t result = 0;
-  return checked(__builtin_sub_overflow(a, b, &result), result);
+  const bool overflows = __builtin_sub_overflow(a, b, &result);
+  return checked(overflows, result);
 }
 std::int64_t multiply(std::int64_t a, std::int64_t b) {
   std::int64_t result = 0;
-  return checked(__builtin_mul_overflow(a, b, &result), result);
+  const bool overflows = __builtin_mul_overflow(a, b, &result);
+  return checked(overflows, result);
 }
 std::int64_t divide(std::int64_t a, std::int64_t b) {
   if (b == 0) throw std::invalid_argument("an integer is divided by 0");

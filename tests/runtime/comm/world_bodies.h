@@ -96,6 +96,7 @@ void require_equal(const World& world, T got, T expected, const char* what, std:
 /// Uneven shards, some empty: rank r holds (r * 37) mod 5 fifths of `base`.
 inline std::vector<std::int64_t> uneven_counts(int size, std::int64_t base) {
   std::vector<std::int64_t> counts;
+  counts.reserve(static_cast<std::size_t>(size));
   for (int r = 0; r < size; ++r) counts.push_back(base * ((r * 37 + 3) % 5) / 5);
   return counts;
 }
@@ -282,6 +283,7 @@ inline void many_operations_in_flight(const World& world) {
     }
   }
   std::vector<std::vector<float>> outgoing;
+  outgoing.reserve(flights.size());
   for (const Flight& flight : flights) outgoing.push_back(flight.data);
   for (std::size_t f = 0; f < flights.size(); ++f) {
     Flight& flight = flights[f];
