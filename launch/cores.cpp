@@ -15,6 +15,8 @@ namespace dml {
 namespace {
 
 constexpr pid_t kSelf = 0;
+/// Turns of libgomp's waiting loop before a thread sleeps: about as long as waking it takes.
+constexpr const char* kBriefSpin = "2000";
 
 /// The cores that a process may use; empty where that cannot be seen.
 cpu_set_t affinity_of(pid_t process) {
@@ -79,14 +81,19 @@ CorePlan plan_cores(int asked_threads, int ranks, const LauncherEnvironment& lau
 #ifdef _OPENMP
 void use_threads(int threads) { omp_set_num_threads(threads); }
 
-void wait_passively(char** argv) {
+void choose_waiting(char** argv, int asked_threads, int ranks) {
   if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
-  setenv("OMP_WAIT_POLICY", "passive", 1);
+  const bool shared_cores = std::int64_t{asked_threads} * ranks > sysconf(_SC_NPROCESSORS_ONLN);
+  if (shared_cores) {
+    setenv("OMP_WAIT_POLICY", "passive", 1);
+  } else {
+    setenv("GOMP_SPINCOUNT", kBriefSpin, 1);
+  }
   execv("/proc/self/exe", argv);  // returns only where it failed; then the threads wait as they do
 }
 #else
 void use_threads(int) {}
-void wait_passively(char**) {}
+void choose_waiting(char**, int, int) {}
 #endif
 
 }  // namespace dml

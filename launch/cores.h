@@ -36,8 +36,10 @@ CorePlan plan_cores(int asked_threads, int ranks, const LauncherEnvironment& lau
 /// OpenMP regions of the calling thread use so many threads from now on.
 void use_threads(int threads);
 
-/// Makes OpenMP's waiting threads sleep, unless the environment says how they wait. OpenMP reads that when the program
-/// is loaded, so this program is started again in its place, once.
-void wait_passively(char** argv);
+/// Makes OpenMP's waiting threads sleep: at once where `ranks` of `asked_threads` (0: their share) are more than the
+/// node's cores, else after a brief spin, which spares the waking between two kernels. Nothing changes where the
+/// environment says how to wait. OpenMP reads that when the program is loaded, so this program is started again in its
+/// place, once.
+void choose_waiting(char** argv, int asked_threads, int ranks);
 
 }  // namespace dml

@@ -1,4 +1,5 @@
 // dmltrain: reads what to do, does it, and says in one line why where it cannot.
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -32,7 +33,9 @@ void run(char** argv, int argc, const LauncherEnvironment& launcher) {
   const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
   const Command command = parse_command_line(arguments);
   if (command.action != Action::train) return answer(command, launcher);
-  wait_passively(argv);
+  const LayoutConfig& layout = command.config.layout;
+  const int threads_as_ranks = std::max(layout.d, 1) * layout.p * layout.t;
+  choose_waiting(argv, command.config.threads, launcher.size > 0 ? launcher.local_size : threads_as_ranks);
   run_training(command.config);
 }
 

@@ -10,6 +10,9 @@
 namespace dml {
 namespace {
 
+/// Communication is looked after between tasks, but not more often than this.
+constexpr double kPollSeconds = 20e-6;
+
 /// Seconds that this thread has been on a processor. A system call: taken around waits, not around tasks.
 double thread_processor_seconds() {
   timespec time{};
@@ -38,6 +41,7 @@ Executor::Executor(const Program& program, const RankTasks& tasks, std::function
 
 void Executor::begin_step() {
   start_ = Clock::now();
+  next_poll_ = 0;
   burst_processor_ = thread_processor_seconds();
   parts_ = {};
   forward_ = backward_ = update_ = 0;
@@ -81,20 +85,23 @@ void Executor::launch(const Instruction& instruction) {
     case Phase::update: update_ += end - begin; break;
     default: backward_ += end - begin; break;
   }
-  if (!open_.empty()) poll();
+  if (!open_.empty() && end >= next_poll_) poll();
 }
 
 void Executor::post(const Instruction& instruction) {
   spans_[static_cast<std::size_t>(instruction.task)].start = now();
   const Ticket ticket = instruction.post();
   open_.push_back({instruction.task, ticket, instruction.communicator});
-  if (ticket == 0 || instruction.communicator->test(ticket)) complete(open_.size() - 1, now());
+  if (instruction.communicator->done(ticket)) complete(open_.size() - 1, now());
 }
 
 void Executor::poll() {
+  open_.front().communicator->progress();  // moves all communicators of this rank
+  const double at = now();
   for (std::size_t i = open_.size(); i-- > 0;) {
-    if (open_[i].communicator->test(open_[i].ticket)) complete(i, now());
+    if (open_[i].communicator->done(open_[i].ticket)) complete(i, at);
   }
+  next_poll_ = at + kPollSeconds;
 }
 
 void Executor::complete(std::size_t open_index, double at) {
@@ -122,14 +129,13 @@ void Executor::wait(const Instruction& instruction) {
 void Executor::end_step() {
   parts_.step = now();
   burst_processor_ = thread_processor_seconds() - burst_processor_;
-  // Outside its waits the thread was on the processor for `busy`; the rest it waited for a core. Where it lost the
-  // core is not known: inside tasks and between them alike, in proportion to their time.
+  // Outside its waits the thread was on the processor for `busy`; the rest it waited for a core. Tasks are short against
+  // the scheduler's slices, so their time counts as compute as far as there is processor time for it.
   const double running = std::max(0.0, parts_.step - parts_.exposed_comm - parts_.bubble);
   const double busy = std::clamp(burst_processor_ - waits_processor_, 0.0, running);
-  const double in_tasks = running > 0 ? std::min(1.0, tasks_wall_ / running) : 0;
   parts_.core_wait = running - busy;
-  parts_.compute = busy * in_tasks;
-  parts_.other = busy * (1 - in_tasks);
+  parts_.compute = std::min(busy, tasks_wall_);
+  parts_.other = busy - parts_.compute;
   account_comm();
 }
 

@@ -74,6 +74,7 @@ class Executor {
   double forward_ = 0, backward_ = 0, update_ = 0;
   double burst_processor_ = 0;  ///< processor time of this thread: at the step's begin, then of the step
   double tasks_wall_ = 0;
+  double next_poll_ = 0;
   double waits_processor_ = 0;
   std::vector<CommTime> comm_times_;
   std::vector<std::pair<double, double>> intervals_;  ///< of communication, for their union

@@ -76,8 +76,14 @@ class Communicator {
 
   /// Moves everything in flight a little, without waiting. Throws CommError if a peer has failed.
   virtual void progress() = 0;
-  /// Progresses, and says whether the operation has finished. A ticket stays valid (and done) for ever.
-  virtual bool test(Ticket ticket) = 0;
+  /// Whether the operation has finished, as far as progress has been made on any communicator of this rank. Cheap. A
+  /// ticket stays valid (and done) for ever.
+  virtual bool done(Ticket ticket) const = 0;
+  /// Progresses, and says whether the operation has finished.
+  bool test(Ticket ticket) {
+    progress();
+    return done(ticket);
+  }
   /// Returns when the operation has finished; yields or sleeps meanwhile. Throws TimeoutError past the deadline, with
   /// the operation, its shape, and the peers that it waits for.
   virtual void wait(Ticket ticket) = 0;

@@ -216,8 +216,7 @@ Ticket GroupCommunicator::post_barrier() {
   return start(operation, Kind::barrier);
 }
 
-bool GroupCommunicator::test(Ticket ticket) {
-  progress();
+bool GroupCommunicator::done(Ticket ticket) const {
   return ticket == 0 || operations_[ticket & kSlotMask]->generation != ticket >> kSlotBits;
 }
 

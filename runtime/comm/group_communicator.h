@@ -33,7 +33,7 @@ class GroupCommunicator : public Communicator {
   std::unique_ptr<Communicator> split(int color, int key) override;
 
   void progress() override { engine_->progress(); }
-  bool test(Ticket ticket) override;
+  bool done(Ticket ticket) const override;
   void wait(Ticket ticket) override;
   void fail(const std::string& reason) noexcept override;
   std::span<const std::pair<std::string, CommCounter>> counters() const override { return counters_; }
