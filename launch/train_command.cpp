@@ -1,15 +1,21 @@
 #include "launch/train_command.h"
 
+#include <algorithm>
+
 #include "launch/cores.h"
 #include "launch/report/run_reporter.h"
 #include "launch/run_folder.h"
 #include "launch/session.h"
+#include "runtime/shards.h"
 #include "runtime/trainer.h"
 
 namespace dml {
 
 void run_training(Config config) {
   const LauncherEnvironment launcher = launcher_environment();
+  if (!config.model.shards.empty()) {
+    config.layout = layout_of_shards(config.layout, config.model.shards, std::max(launcher.rank, 0));
+  }
   const World world = resolve_world(config, launcher, mpi_available());
   config.layout.d = resolve_replicas(config.layout, world);
   if (launcher.rank == 0) check_run_folder(config.run);

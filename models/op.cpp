@@ -71,8 +71,8 @@ Phase GradientBuilder::phase_of(int index) const { return phases[static_cast<std
 
 ValueId GradientBuilder::reduced_to(ValueId grad, int index) {
   const Shape shape = graph.shape(graph.node(node_id).inputs[static_cast<std::size_t>(index)]);
-  // A weight with a dim of extent 1 may be broadcast over the batch: at a batch of one sample too the sum stands, so that
-  // all batch sizes have the same nodes.
+  // A weight with a dim of extent 1 may be broadcast over the batch: at a batch of one sample too the sum stands, so
+  // that all batch sizes have the same nodes.
   const bool over_batch =
       phase_of(index) == Phase::weight_grad && std::find(shape.begin(), shape.end(), std::int64_t{1}) != shape.end();
   if (graph.shape(grad) == shape && !over_batch) return grad;

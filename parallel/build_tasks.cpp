@@ -117,7 +117,8 @@ class Builder {
   void run(const Action& action) {
     for (const NodeId id : map_.nodes(action.stage)) {
       const Phase phase = graph(action.microbatch).node(id).phase;
-      const bool runs = action.phase == Phase::input_grad && action.fused ? phase != Phase::forward : phase == action.phase;
+      const bool runs =
+          action.phase == Phase::input_grad && action.fused ? phase != Phase::forward : phase == action.phase;
       if (runs) run_node(id, action);
     }
   }

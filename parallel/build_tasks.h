@@ -60,6 +60,7 @@ class StageMap {
 
  private:
   void find_addends(const SplitGraph& split);
+  void claim(ValueId parameter, std::vector<ValueId> addends);
   void find_live(const SplitGraph& split, bool needs_output);
   void find_travels(const SplitGraph& split, std::span<const int> stages);
 

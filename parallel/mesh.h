@@ -29,9 +29,7 @@ class Mesh {
   Mesh(int d, int p, int t, const std::string& order = "dpt");
 
   int world_size() const { return extents_[0] * extents_[1] * extents_[2]; }
-  int extent(Axis axis) const {
-    return axis == Axis::world ? world_size() : extents_[static_cast<std::size_t>(axis)];
-  }
+  int extent(Axis axis) const { return axis == Axis::world ? world_size() : extents_[static_cast<std::size_t>(axis)]; }
   int d() const { return extent(Axis::data); }
   int p() const { return extent(Axis::pipeline); }
   int t() const { return extent(Axis::tensor); }

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "kernels/error.h"
+#include "models/op.h"
 #include "parallel/pipeline/cut.h"
 
 namespace dml {
@@ -16,20 +17,11 @@ std::size_t index(std::int32_t id) { return static_cast<std::size_t>(id); }
 void check_batch(const Mesh& mesh, const PartitionOptions& options) {
   const std::int64_t parts = std::int64_t{mesh.d()} * options.microbatches;
   if (options.microbatches < 1 || options.batch < parts) {
-    throw ModelError(fmt::format("a batch of {} samples cannot be divided into d={} x {} microbatches: use a larger "
-                                 "--batch, or fewer --microbatches",
-                                 options.batch, mesh.d(), options.microbatches));
+    throw ModelError(
+        fmt::format("a batch of {} samples cannot be divided into d={} x {} microbatches: use a larger "
+                    "--batch, or fewer --microbatches",
+                    options.batch, mesh.d(), options.microbatches));
   }
-}
-
-/// The largest microbatch of any replica: what all ranks take their decisions by.
-std::int64_t largest_microbatch(const Mesh& mesh, const PartitionOptions& options) {
-  std::int64_t largest = 0;
-  for (int d = 0; d < mesh.d(); ++d) {
-    const std::int64_t part = part_size(options.batch, mesh.d(), d);
-    for (int m = 0; m < options.microbatches; ++m) largest = std::max(largest, part_size(part, options.microbatches, m));
-  }
-  return largest;
 }
 
 void divide_batch(Partition& p, const PartitionOptions& options) {
@@ -47,7 +39,8 @@ SplitMode choose_mode(const Graph& graph, int size, const PartitionOptions& opti
     const SplitPlan gather = plan_split(graph, size, SplitMode::gather);
     const SplitPlan megatron = plan_split(graph, size, SplitMode::megatron);
     if (megatron.num_divided == 0) return SplitMode::gather;
-    return gather.num_divided > megatron.num_divided * 2 || gather.bytes < megatron.bytes ? SplitMode::gather : SplitMode::megatron;
+    return gather.num_divided > megatron.num_divided * 2 || gather.bytes < megatron.bytes ? SplitMode::gather
+                                                                                          : SplitMode::megatron;
   }
   if (plan_split(graph, size, options.tensor_mode).num_divided == 0) {
     throw ModelError(fmt::format("--tensor-mode {}: nothing in the model can be divided by t={}",
@@ -56,20 +49,34 @@ SplitMode choose_mode(const Graph& graph, int size, const PartitionOptions& opti
   return options.tensor_mode;
 }
 
-void split_graphs(Partition& p, const GraphOfBatch& graph_of) {
-  const SplitPlan plan = plan_split(p.whole, p.mesh.t(), p.mode);
-  p.notes = plan.notes;
-  const SplitGraph reference = split_graph(p.whole, plan, p.place());
+void split_graphs(Partition& p, const DividedModel& model) {
   for (const std::int64_t size : p.sizes) {
-    if (p.graphs.count(size) > 0) continue;
-    const Graph graph = graph_of(size);
-    const auto added = p.graphs.emplace(size, split_graph(graph, plan_split(graph, p.mesh.t(), p.mode), p.place()));
-    DML_ASSERT(added.first->second.origin == reference.origin, "microbatch sizes are divided differently");
+    if (p.graphs.count(size) == 0) p.graphs.emplace(size, model.split_of(size));
+    const std::vector<NodeId>& origin = p.graphs.at(p.sizes.front()).origin;
+    DML_ASSERT(p.graphs.at(size).origin == origin && origin.size() == p.stages.size(),
+               "microbatch sizes are divided differently");
   }
   for (const std::int64_t size : p.sizes) p.by_microbatch.push_back(&p.graphs.at(size));
 }
 
-std::vector<Order> make_orders(const ScheduleDef& schedule, const Placement& placement, const PartitionOptions& options) {
+ModelSummary summarize(const Graph& graph, std::int64_t samples, std::span<const int> stages, int num_stages) {
+  ModelSummary summary;
+  std::string text;
+  for (NodeId id = 0; id < graph.num_nodes(); ++id) {
+    const Node& node = graph.node(id);
+    summary.flops_per_sample += cost_of(graph, node).flops / static_cast<double>(samples);
+    text += fmt::format("{} {} {} {};", node.name, node.op->name, graph.shape(node.outputs[0]).to_string(),
+                        stages[index(id)]);
+  }
+  summary.fingerprint = static_cast<std::int64_t>(std::hash<std::string>{}(text));
+  for (const auto& [parameter, gradient] : graph.gradient_of)
+    summary.parameters += graph.shape(parameter).num_elements();
+  for (int stage = 0; stage < num_stages; ++stage) summary.stage_labels.push_back(stage_label(graph, stages, stage));
+  return summary;
+}
+
+std::vector<Order> make_orders(const ScheduleDef& schedule, const Placement& placement,
+                               const PartitionOptions& options) {
   std::vector<Order> orders = schedule.orders(placement, options.microbatches);
   validate(orders, placement, options.microbatches);
   if (options.forward_only) {
@@ -109,25 +116,65 @@ std::vector<std::vector<int>> Partition::tied_groups() const {
   return {groups.begin(), groups.end()};
 }
 
-Partition make_partition(const GraphOfBatch& graph_of, const Mesh& mesh, int rank, const PartitionOptions& options) {
+Placement placement_of(const Mesh& mesh, const std::string& schedule) {
+  const ScheduleDef& def = find_schedule(schedule);
+  return {mesh.p(), def.chunks, def.placement};
+}
+
+std::int64_t largest_microbatch(const Mesh& mesh, const PartitionOptions& options) {
   check_batch(mesh, options);
-  const ScheduleDef& schedule = find_schedule(options.schedule);
-  Partition p(mesh, rank, Placement(mesh.p(), schedule.chunks, schedule.placement));
-  p.orders = make_orders(schedule, p.placement, options);
+  std::int64_t largest = 0;
+  for (int d = 0; d < mesh.d(); ++d) {
+    const std::int64_t part = part_size(options.batch, mesh.d(), d);
+    for (int m = 0; m < options.microbatches; ++m)
+      largest = std::max(largest, part_size(part, options.microbatches, m));
+  }
+  return largest;
+}
+
+DividedModel divide_model(const GraphOfBatch& graph_of, const Mesh& mesh, int tensor_index, std::int64_t samples,
+                          const PartitionOptions& options) {
+  const Graph whole = graph_of(samples);
+  const int num_stages = placement_of(mesh, options.schedule).num_stages();
+  const std::vector<int> whole_stages = cut_stages(whole, num_stages, options.cut);
+  DividedModel model;
+  model.mode = choose_mode(whole, mesh.t(), options);
+  model.summary = summarize(whole, samples, whole_stages, num_stages);
+  const TensorPlace place{tensor_index, mesh.t()};
+  const SplitPlan plan = plan_split(whole, mesh.t(), model.mode);
+  for (const NodeId origin : split_graph(whole, plan, place).origin)
+    model.stages.push_back(whole_stages[index(origin)]);
+  model.notes = plan.notes;
+  model.split_of = [graph_of, place, mode = model.mode](std::int64_t size) {
+    const Graph graph = graph_of(size);
+    return split_graph(graph, plan_split(graph, place.size, mode), place);
+  };
+  return model;
+}
+
+Partition make_partition(const DividedModel& model, const Mesh& mesh, int rank, const PartitionOptions& options) {
+  check_batch(mesh, options);
+  Partition p(mesh, rank, placement_of(mesh, options.schedule));
+  p.orders = make_orders(find_schedule(options.schedule), p.placement, options);
   p.keeps_output = options.needs_output;
+  p.mode = model.mode;
+  p.stages = model.stages;
+  p.summary = model.summary;
+  p.notes = model.notes;
   divide_batch(p, options);
-  p.whole = graph_of(largest_microbatch(mesh, options));
-  p.whole_stages = cut_stages(p.whole, p.placement.num_stages(), options.cut);
-  p.mode = choose_mode(p.whole, mesh.t(), options);
-  split_graphs(p, graph_of);
-  for (const NodeId origin : p.split().origin) p.stages.push_back(p.whole_stages[index(origin)]);
+  split_graphs(p, model);
   p.own_stages = p.placement.stages(p.at.p);
   p.map = std::make_unique<StageMap>(p.split(), p.stages, p.placement.num_stages(), options.needs_output);
   p.layout = flat_layout(p.split(), p.stages, p.own_stages, p.place(), options.bucket_bytes, options.decays);
-  p.tasks = build_tasks({p.mesh, rank, p.placement, p.orders, p.by_microbatch, p.stages, p.layout, options.clips,
-                         options.forward_only},
-                        *p.map);
+  p.tasks = build_tasks(
+      {p.mesh, rank, p.placement, p.orders, p.by_microbatch, p.stages, p.layout, options.clips, options.forward_only},
+      *p.map);
   return p;
+}
+
+Partition make_partition(const GraphOfBatch& graph_of, const Mesh& mesh, int rank, const PartitionOptions& options) {
+  const std::int64_t samples = largest_microbatch(mesh, options);
+  return make_partition(divide_model(graph_of, mesh, mesh.coordinate(rank).t, samples, options), mesh, rank, options);
 }
 
 }  // namespace dml

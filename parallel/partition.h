@@ -1,5 +1,5 @@
-// Everything that a layout decides for one rank: its graphs, stages, schedule, flat buffers and tasks. A pure function of
-// the model and the layout; all ranks compute what they share alike.
+// Everything that a layout decides for one rank: its graphs, stages, schedule, flat buffers and tasks. A pure function
+// of the model and the layout; all ranks compute what they share alike.
 #pragma once
 
 #include <functional>
@@ -19,9 +19,9 @@ namespace dml {
 
 struct PartitionOptions {
   std::string schedule = "1f1b";
-  std::int64_t batch = 1;       ///< samples of the global batch
-  int microbatches = 1;         ///< per replica
-  bool tensor_auto = true;      ///< the cheaper mode by bytes
+  std::int64_t batch = 1;   ///< samples of the global batch
+  int microbatches = 1;     ///< per replica
+  bool tensor_auto = true;  ///< the cheaper mode by bytes
   SplitMode tensor_mode = SplitMode::megatron;
   std::vector<std::string> cut;
   std::int64_t bucket_bytes = 4 << 20;
@@ -34,6 +34,24 @@ struct PartitionOptions {
 /// The training graph of a microbatch of that many samples; the same nodes for every number.
 using GraphOfBatch = std::function<Graph(std::int64_t samples)>;
 
+/// What is known of the model as a whole: for messages, and to see whether ranks have the same.
+struct ModelSummary {
+  std::int64_t parameters = 0;
+  double flops_per_sample = 0;
+  std::int64_t fingerprint = 0;           ///< of names, operations, shapes and stages
+  std::vector<std::string> stage_labels;  ///< by stage: the module paths of its nodes
+};
+
+/// A model cut and divided for a mesh, as one rank of the tensor axis sees it: all that batch, schedule and optimizer
+/// do not change. The split graphs of all sizes have the same nodes and values.
+struct DividedModel {
+  std::function<SplitGraph(std::int64_t samples)> split_of;
+  std::vector<int> stages;  ///< by node of the split graphs
+  SplitMode mode = SplitMode::megatron;
+  ModelSummary summary;
+  std::vector<std::string> notes;
+};
+
 struct Partition {
   Partition(const Mesh& mesh, int rank, const Placement& placement)
       : mesh(mesh), rank(rank), at(mesh.coordinate(rank)), placement(placement) {}
@@ -42,20 +60,19 @@ struct Partition {
   int rank = 0;
   Coordinate at;
   Placement placement;
-  std::vector<Order> orders;                 ///< by pipeline position
-  std::vector<std::int64_t> sizes;           ///< samples of each microbatch of this replica
-  std::vector<std::int64_t> first_samples;   ///< where each begins in the global batch
-  Graph whole;                               ///< the undivided graph of the largest microbatch
-  std::vector<int> whole_stages;             ///< by its nodes
+  std::vector<Order> orders;                ///< by pipeline position
+  std::vector<std::int64_t> sizes;          ///< samples of each microbatch of this replica
+  std::vector<std::int64_t> first_samples;  ///< where each begins in the global batch
+  ModelSummary summary;
   std::map<std::int64_t, SplitGraph> graphs;  ///< by samples
   std::vector<const SplitGraph*> by_microbatch;
-  std::vector<int> stages;                   ///< by node of the split graphs
+  std::vector<int> stages;  ///< by node of the split graphs
   std::vector<int> own_stages;
   std::unique_ptr<StageMap> map;
   FlatLayout layout;
   RankTasks tasks;
   SplitMode mode = SplitMode::megatron;
-  bool keeps_output = false;                 ///< the model's output is wanted for itself
+  bool keeps_output = false;  ///< the model's output is wanted for itself
   std::vector<std::string> notes;
 
   const SplitGraph& split() const { return *by_microbatch.front(); }
@@ -66,7 +83,18 @@ struct Partition {
   std::vector<std::vector<int>> tied_groups() const;
 };
 
-/// Throws ModelError where the layout does not fit the model or the batch.
+/// The stages of the schedule on the positions of the mesh. Throws std::invalid_argument for an unknown schedule.
+Placement placement_of(const Mesh& mesh, const std::string& schedule);
+/// The samples of the largest microbatch of any replica: what all ranks take their decisions by.
+std::int64_t largest_microbatch(const Mesh& mesh, const PartitionOptions& options);
+
+/// Decides mode and stages by the graph of a microbatch of `samples`. Keeps `graph_of`.
+/// Throws ModelError where the layout does not fit the model.
+DividedModel divide_model(const GraphOfBatch& graph_of, const Mesh& mesh, int tensor_index, std::int64_t samples,
+                          const PartitionOptions& options);
+/// Throws ModelError where the layout does not fit the batch.
+Partition make_partition(const DividedModel& model, const Mesh& mesh, int rank, const PartitionOptions& options);
+/// Both.
 Partition make_partition(const GraphOfBatch& graph_of, const Mesh& mesh, int rank, const PartitionOptions& options);
 
 }  // namespace dml

@@ -11,8 +11,28 @@ namespace {
 
 std::size_t index(std::int32_t id) { return static_cast<std::size_t>(id); }
 
-bool is_gradient_sum(const Node& node) {
+/// Whether a value is the sum of contributions to a parameter's gradient.
+bool is_gradient_sum(const Graph& graph, ValueId value) {
+  if (graph.value(value).producer == kNone) return false;
+  const Node& node = graph.node(graph.value(value).producer);
   return node.op->name == "Add" && node.phase == Phase::weight_grad && node.forward == kNone;
+}
+
+/// What such a sum adds up, sorted.
+std::vector<ValueId> leaves_of(const Graph& graph, ValueId sum) {
+  std::vector<ValueId> leaves;
+  std::vector<ValueId> todo{sum};
+  while (!todo.empty()) {
+    const ValueId id = todo.back();
+    todo.pop_back();
+    if (is_gradient_sum(graph, id)) {
+      for (const ValueId input : graph.node(graph.value(id).producer).inputs) todo.push_back(input);
+    } else {
+      leaves.push_back(id);
+    }
+  }
+  std::sort(leaves.begin(), leaves.end());
+  return leaves;
 }
 
 }  // namespace
@@ -33,21 +53,23 @@ StageMap::StageMap(const SplitGraph& split, std::span<const int> stages, int num
 
 void StageMap::find_addends(const SplitGraph& split) {
   for (const auto& [parameter, gradient] : split.graph.gradient_of) {
-    std::vector<ValueId>& leaves = addends_[parameter];
-    std::vector<ValueId> todo{gradient};
-    while (!todo.empty()) {
-      const ValueId id = todo.back();
-      todo.pop_back();
-      const NodeId producer = split.graph.value(id).producer;
-      if (producer != kNone && is_gradient_sum(split.graph.node(producer))) {
-        for (const ValueId input : split.graph.node(producer).inputs) todo.push_back(input);
-      } else {
-        leaves.push_back(id);
-        addend_of_[index(id)] = parameter;
-      }
-    }
-    std::sort(leaves.begin(), leaves.end());
+    if (!is_gradient_sum(split.graph, gradient)) claim(parameter, {gradient});
   }
+  for (const auto& [parameter, gradient] : split.graph.gradient_of) {
+    if (!is_gradient_sum(split.graph, gradient)) continue;
+    std::vector<ValueId> leaves = leaves_of(split.graph, gradient);
+    const bool shared =
+        std::adjacent_find(leaves.begin(), leaves.end()) != leaves.end() ||
+        std::any_of(leaves.begin(), leaves.end(), [&](ValueId leaf) { return addend_of(leaf) != kNone; });
+    // A value that is an addend twice, or of two gradients: that sum is computed by its nodes.
+    if (shared) leaves = {gradient};
+    claim(parameter, std::move(leaves));
+  }
+}
+
+void StageMap::claim(ValueId parameter, std::vector<ValueId> addends) {
+  for (const ValueId addend : addends) addend_of_[index(addend)] = parameter;
+  addends_[parameter] = std::move(addends);
 }
 
 void StageMap::find_live(const SplitGraph& split, bool needs_output) {
@@ -61,8 +83,8 @@ void StageMap::find_live(const SplitGraph& split, bool needs_output) {
   }
   for (NodeId id = graph.num_nodes() - 1; id >= 0; --id) {
     const Node& node = graph.node(id);
-    const bool live = std::any_of(node.outputs.begin(), node.outputs.end(),
-                                  [&](ValueId output) { return needed[index(output)]; });
+    const bool live =
+        std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId output) { return needed[index(output)]; });
     lives_[index(id)] = live;
     if (!live) continue;
     for (const ValueId input : node.inputs) {

@@ -36,12 +36,12 @@ struct Task {
   TaskId id;
   TaskKind kind = TaskKind::compute;
   QueueId queue = QueueId::compute;
-  Axis axis = Axis::tensor;         ///< of collectives: the group
-  std::int32_t node = kNone;        ///< of compute and tensor collectives: node of the split graph
-  std::int32_t value = kNone;       ///< of transfers: the value that moves
-  std::int32_t peer = -1;           ///< of transfers: world rank
-  std::int32_t channel = 0;         ///< of transfers
-  std::int64_t bytes = 0;           ///< read and written, or moved
+  Axis axis = Axis::tensor;    ///< of collectives: the group
+  std::int32_t node = kNone;   ///< of compute and tensor collectives: node of the split graph
+  std::int32_t value = kNone;  ///< of transfers: the value that moves
+  std::int32_t peer = -1;      ///< of transfers: world rank
+  std::int32_t channel = 0;    ///< of transfers
+  std::int64_t bytes = 0;      ///< read and written, or moved
   double flops = 0;
   std::int64_t begin = 0, count = 0;  ///< of gradient collectives and updates: range of the flat buffer
   std::int32_t first_dep = 0, num_deps = 0;

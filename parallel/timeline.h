@@ -8,11 +8,11 @@ namespace dml {
 
 /// One task's execution. Times are seconds since the step began on that rank's clock.
 struct Span {
-  std::int32_t task = 0;   ///< index in the rank's part of the TaskGraph
+  std::int32_t task = 0;  ///< index in the rank's part of the TaskGraph
   std::int32_t rank = 0;
-  double start = 0;        ///< begun; of communication: posted
-  double end = 0;          ///< finished
-  double processor = -1;   ///< seconds on the processor inside it; -1 where unknown
+  double start = 0;       ///< begun; of communication: posted
+  double end = 0;         ///< finished
+  double processor = -1;  ///< seconds on the processor inside it; -1 where unknown
 };
 
 struct Timeline {

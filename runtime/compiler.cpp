@@ -64,6 +64,10 @@ void Compiler::find_in_place_sums() {
       if (input != kNone) ++readers_[index(root(input))];
     }
   }
+  for (const int stage : in_.own_stages) {
+    for (const ValueId sent : in_.map.down(stage)) ++readers_[index(root(sent))];
+    for (const ValueId sent : in_.map.up(stage)) ++readers_[index(root(sent))];
+  }
   for (NodeId id = 0; id < g.num_nodes(); ++id) {
     const Node& node = g.node(id);
     if (!runs_here(id) || !is_sum(node)) continue;
@@ -142,8 +146,8 @@ void Compiler::append_node(std::int32_t id) {
   for (const ValueId output : node.outputs) {
     if (in_.map.addend_of(output) == kNone) continue;
     if (is_communication(t)) wait_for(id);
-    sequence_.push_back({Instruction::Kind::launch, id, Part::add_gradient,
-                         begins_gradient(in_.map.addend_of(output)), output});
+    sequence_.push_back(
+        {Instruction::Kind::launch, id, Part::add_gradient, begins_gradient(in_.map.addend_of(output)), output});
   }
 }
 

@@ -1,5 +1,5 @@
-// Compiles the tasks of a rank into a Program: first the sequence of launches, posts and waits, then the lifetimes of all
-// buffers in it, then the kernels on their planned places.
+// Compiles the tasks of a rank into a Program: first the sequence of launches, posts and waits, then the lifetimes of
+// all buffers in it, then the kernels on their planned places.
 #pragma once
 
 #include <deque>
@@ -70,17 +70,18 @@ class Compiler {
   Instruction bind_post(std::int32_t id);
   std::function<Ticket()> post_of(const Task& task, Communicator& group);
   Communicator* group_of(const Task& task) const;
+  void reserve_communication();
 
   const ProgramInputs& in_;
   Program& program_;
   std::vector<ValueId> roots_;
-  std::vector<bool> in_place_;         ///< by node: an AllReduce on its input's memory
-  std::vector<int> readers_;           ///< by root: launches and sends that read it, aliases left out
-  std::vector<bool> begun_;            ///< by segment: a gradient addend has been written
+  std::vector<bool> in_place_;  ///< by node: an AllReduce on its input's memory
+  std::vector<int> readers_;    ///< by root: launches and sends that read it, aliases left out
+  std::vector<bool> begun_;     ///< by segment: a gradient addend has been written
   std::vector<Slot> sequence_;
-  std::vector<std::int32_t> waited_;   ///< by task: position of its wait, -1 before
+  std::vector<std::int32_t> waited_;  ///< by task: position of its wait, -1 before
   std::deque<std::int32_t> open_sends_;
-  std::vector<Place> places_;          ///< by (microbatch, root)
+  std::vector<Place> places_;  ///< by (microbatch, root)
   std::vector<Lifetime> lifetimes_;
   std::int64_t fixed_bytes_ = 0;
 };

@@ -1,16 +1,42 @@
 // The third part of the Compiler: instructions with kernels and posts on their planned places.
+#include <algorithm>
 #include <cstring>
+#include <map>
 
 #include "kernels/error.h"
 #include "kernels/optimizer.h"
 #include "models/op.h"
 #include "runtime/compiler.h"
+#include "runtime/faults.h"
 
 namespace dml {
 
 void Compiler::bind() {
+  reserve_communication();
   program_.instructions_.reserve(sequence_.size());
   for (const Slot& slot : sequence_) program_.instructions_.push_back(bind_slot(slot));
+  plant_fault(program_.instructions_, in_, [this](ValueId value, int microbatch) { return view(value, microbatch); });
+}
+
+/// Operations may be in flight from their post to their wait: makes ready for as many of each size as that can be.
+void Compiler::reserve_communication() {
+  struct Flight {
+    int now = 0, most = 0;
+  };
+  std::map<Communicator*, Flight> others;
+  std::map<std::pair<Communicator*, std::int64_t>, Flight> sums;
+  for (const Slot& slot : sequence_) {
+    if (slot.kind == Instruction::Kind::launch) continue;
+    const Task& t = task(slot.task);
+    Communicator* group = group_of(t);
+    Flight& flight = t.kind == TaskKind::all_reduce ? sums[{group, t.bytes}] : others[group];
+    flight.now += slot.kind == Instruction::Kind::post ? 1 : -1;
+    flight.most = std::max(flight.most, flight.now);
+  }
+  for (const auto& [group, flight] : others) group->reserve(flight.most, 0);
+  for (const auto& [group_and_bytes, flight] : sums) {
+    group_and_bytes.first->reserve_all_reduces(flight.most, group_and_bytes.second);
+  }
 }
 
 Instruction Compiler::bind_slot(const Slot& slot) {

@@ -54,7 +54,8 @@ void Compiler::place_fixed() {
       } else {
         const auto same = std::find(in_.graphs.begin(), in_.graphs.begin() + m, in_.graphs[index(m)]);
         const int twin = static_cast<int>(same - in_.graphs.begin());
-        place(id, m) = twin < m ? place(id, twin) : Place{Place::Kind::fixed, reserve_fixed(bytes_of(graph(m).value(id)))};
+        place(id, m) =
+            twin < m ? place(id, twin) : Place{Place::Kind::fixed, reserve_fixed(bytes_of(graph(m).value(id)))};
       }
     }
   }
@@ -143,7 +144,8 @@ TensorView Compiler::view(ValueId value, int microbatch) {
 
 void Compiler::load_constants() {
   for (int m = 0; m < static_cast<int>(in_.graphs.size()); ++m) {
-    const bool seen = std::find(in_.graphs.begin(), in_.graphs.begin() + m, in_.graphs[index(m)]) != in_.graphs.begin() + m;
+    const bool seen =
+        std::find(in_.graphs.begin(), in_.graphs.begin() + m, in_.graphs[index(m)]) != in_.graphs.begin() + m;
     for (ValueId id = 0; id < graph(m).num_values(); ++id) {
       const Value& value = graph(m).value(id);
       if (value.source == nullptr || place(id, m).kind != Place::Kind::fixed || is_fed(value)) continue;

@@ -14,20 +14,20 @@ enum class OptimizerKind : std::uint8_t { sgd, adam, adamw };
 enum class RateSchedule : std::uint8_t { constant, cosine, linear };
 
 struct ModelConfig {
-  std::string source;                           ///< an ONNX file, or a built-in model such as "gpt:layers=4,width=128"
-  std::map<std::string, std::int64_t> dims;     ///< --dim NAME=N
-  std::string loss = "auto";                    ///< auto, cross_entropy, mse
-  std::vector<std::string> train, freeze;       ///< globs over initializer names
+  std::string source;                        ///< an ONNX file, or a built-in model such as "gpt:layers=4,width=128"
+  std::map<std::string, std::int64_t> dims;  ///< --dim NAME=N
+  std::string loss = "auto";                 ///< auto, cross_entropy, mse
+  std::vector<std::string> train, freeze;    ///< globs over initializer names
   std::vector<std::pair<std::string, std::string>> tie;  ///< --tie A=B: B is trained as A
-  std::vector<std::string> untie;               ///< --untie NAME: each use becomes a parameter of its own
-  std::string shards;                           ///< folder of rank_{r}.onnx files, or empty
+  std::vector<std::string> untie;                        ///< --untie NAME: each use becomes a parameter of its own
+  std::string shards;                                    ///< folder of rank_{r}.onnx files, or empty
 };
 
 struct DataConfig {
-  std::string source;         ///< "text:FILE", "FILE.bin", "FILE.safetensors", IDX or CIFAR files, "builtin:text", ...
-  std::string validation;     ///< the same, or empty: the last 10 %
-  std::int64_t batch = 0;     ///< global, in samples; 0: what given batches hold, else 16
-  std::int64_t samples = 0;   ///< at most so many are used; 0: all
+  std::string source;        ///< "text:FILE", "FILE.bin", "FILE.safetensors", IDX or CIFAR files, "builtin:text", ...
+  std::string validation;    ///< the same, or empty: the last 10 %
+  std::int64_t batch = 0;    ///< global, in samples; 0: what given batches hold, else 16
+  std::int64_t samples = 0;  ///< at most so many are used; 0: all
   bool shuffle = true;
 };
 
@@ -39,7 +39,7 @@ struct LayoutConfig {
   std::string schedule = "1f1b";
   int microbatches = 0;  ///< per replica and step; 0: 1 if p = 1, else min(2p, B/d)
   TensorMode tensor_mode = TensorMode::automatic;
-  std::vector<std::string> cut;       ///< nodes after which a stage ends; empty: by cost
+  std::vector<std::string> cut;         ///< nodes after which a stage ends; empty: by cost
   std::int64_t bucket_bytes = 4 << 20;  ///< of the gradient all-reduce
 };
 
@@ -49,9 +49,9 @@ struct OptimizerConfig {
   double momentum = 0;
   bool nesterov = false;
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
-  std::optional<double> weight_decay;       ///< absent: 0.01 for AdamW, else 0
-  std::vector<std::string> no_decay;        ///< globs
-  double clip = 0;                          ///< maximum gradient norm; 0: none
+  std::optional<double> weight_decay;  ///< absent: 0.01 for AdamW, else 0
+  std::vector<std::string> no_decay;   ///< globs
+  double clip = 0;                     ///< maximum gradient norm; 0: none
   RateSchedule schedule = RateSchedule::constant;
   std::int64_t warmup_steps = 0;
   double min_learning_rate = 0;
@@ -62,18 +62,18 @@ struct Config {
   DataConfig data;
   LayoutConfig layout;
   OptimizerConfig optimizer;
-  std::int64_t steps = 0;   ///< 0: by epochs
+  std::int64_t steps = 0;  ///< 0: by epochs
   double epochs = 0;
   std::int64_t val_every = 0;
   std::uint64_t seed = 0;
-  int threads = 0;              ///< per rank; 0: usable cores / ranks on the node
-  std::string comm = "auto";    ///< auto, thread, mpi
+  int threads = 0;                  ///< per rank; 0: usable cores / ranks on the node
+  std::string comm = "auto";        ///< auto, thread, mpi
   std::string collectives = "own";  ///< own, library
   double deadline_s = 300;
-  std::string run;              ///< folder; empty: runs/<time stamp>
-  std::string save;             ///< ONNX file of the trained model, or empty
-  std::string dump;             ///< safetensors file, or empty
-  std::string isa;              ///< "", "portable", "avx2", "avx512": cap of the instruction set
+  std::string run;   ///< folder; empty: runs/<time stamp>
+  std::string save;  ///< ONNX file of the trained model, or empty
+  std::string dump;  ///< safetensors file, or empty
+  std::string isa;   ///< "", "portable", "avx2", "avx512": cap of the instruction set
 };
 
 }  // namespace dml

@@ -23,8 +23,8 @@ void Dump::finish(RankState& state, const std::string& optimizer, const std::vec
   gather_tensors(state, Gathered::parameters, [&](const GatheredTensor& t) { keep(prefix, t); });
   gather_states(state, [&](const GatheredTensor& t) { keep(prefix, t); });
   if (state.partition().rank != 0) return;
-  tensors_.push_back({"losses." + optimizer, Shape{static_cast<std::int64_t>(losses.size())},
-                      {losses.begin(), losses.end()}});
+  tensors_.push_back(
+      {"losses." + optimizer, Shape{static_cast<std::int64_t>(losses.size())}, {losses.begin(), losses.end()}});
   SafetensorsWriter writer(path_);
   for (const GatheredTensor& tensor : tensors_) writer.declare(tensor.name, DataType::f32, tensor.shape);
   for (const GatheredTensor& tensor : tensors_) writer.write(tensor.name, tensor.elements.data());

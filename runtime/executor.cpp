@@ -129,8 +129,8 @@ void Executor::wait(const Instruction& instruction) {
 void Executor::end_step() {
   parts_.step = now();
   burst_processor_ = thread_processor_seconds() - burst_processor_;
-  // Outside its waits the thread was on the processor for `busy`; the rest it waited for a core. Tasks are short against
-  // the scheduler's slices, so their time counts as compute as far as there is processor time for it.
+  // Outside its waits the thread was on the processor for `busy`; the rest it waited for a core. Tasks are short
+  // against the scheduler's slices, so their time counts as compute as far as there is processor time for it.
   const double running = std::max(0.0, parts_.step - parts_.exposed_comm - parts_.bubble);
   const double busy = std::clamp(burst_processor_ - waits_processor_, 0.0, running);
   parts_.core_wait = running - busy;

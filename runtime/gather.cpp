@@ -51,7 +51,8 @@ void gather_tensors(RankState& state, Gathered what, const TensorSink& sink) {
   const float* flat = what == Gathered::parameters ? state.parameters() : state.gradients();
   for (const auto& [parameter, gradient] : partition.split().graph.gradient_of) {
     const int segment = partition.layout.find(parameter);
-    const float* mine = segment < 0 ? nullptr : flat + partition.layout.segments[static_cast<std::size_t>(segment)].begin;
+    const float* mine =
+        segment < 0 ? nullptr : flat + partition.layout.segments[static_cast<std::size_t>(segment)].begin;
     const ShardSpec& spec = partition.split().shards[static_cast<std::size_t>(parameter)];
     collect_shards(state, spec, partition.positions_of(parameter).front(), mine, sink);
   }
@@ -82,9 +83,8 @@ void gather_output(RankState& state, const TensorSink& sink) {
       std::int64_t count = mine ? mine.num_elements() : 0;
       Communicator& world = *state.groups().world;
       world.wait(world.all_reduce({&count, DataType::i64, Shape{1}}));
-      collect(state, owner, mine.f32(), count, [&](const float* part) {
-        tensor.elements.insert(tensor.elements.end(), part, part + count);
-      });
+      collect(state, owner, mine.f32(), count,
+              [&](const float* part) { tensor.elements.insert(tensor.elements.end(), part, part + count); });
       samples += count;
     }
   }

@@ -50,10 +50,14 @@ ModelInputs ModelSource::data_inputs() const {
   return inputs;
 }
 
-void ModelSource::set_data(const Dataset& data) {
-  label_ = data.label();
+void ModelSource::set_label(const BatchField& label) {
+  label_ = label;
   Graph graph = lowered(1);
   for (std::string& note : choose_trainable(graph, config_.train, config_.freeze)) notes_.push_back(std::move(note));
+}
+
+Partition ModelSource::partition(const Mesh& mesh, int rank, const PartitionOptions& options) const {
+  return make_partition([this](std::int64_t samples) { return graph(samples, true); }, mesh, rank, options);
 }
 
 Graph ModelSource::lowered(std::int64_t samples) const {

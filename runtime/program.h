@@ -21,8 +21,8 @@ struct Instruction {
   enum class Kind : std::uint8_t { launch, post, wait };
   Kind kind = Kind::launch;
   std::int32_t task = -1;
-  Kernel run;                          ///< of launch
-  std::function<Ticket()> post;        ///< of post
+  Kernel run;                            ///< of launch
+  std::function<Ticket()> post;          ///< of post
   Communicator* communicator = nullptr;  ///< of post and wait
 };
 
@@ -41,7 +41,7 @@ struct RankBuffers {
 
 /// What the trainer runs at the end of a step, as the last tasks of the program.
 struct StepEnd {
-  Kernel gather_totals;                ///< fills this rank's addends of loss and norm
+  Kernel gather_totals;                 ///< fills this rank's addends of loss and norm
   std::function<Ticket()> post_totals;  ///< sums them over the world
   Kernel update;
 };
@@ -53,7 +53,7 @@ struct ProgramInputs {
   std::span<const SplitGraph* const> graphs;  ///< by microbatch
   std::span<const int> stages;                ///< by node
   std::span<const int> own_stages;
-  std::span<const KernelContext> contexts;    ///< by microbatch; outlive the program
+  std::span<const KernelContext> contexts;  ///< by microbatch; outlive the program
   TensorPlace place;
   RankGroups& groups;
   RankBuffers buffers;

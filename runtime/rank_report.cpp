@@ -65,14 +65,15 @@ void put(std::array<char, N>& to, const std::string& text) {
 
 void gather_all(Communicator& world, void* all, void* mine, std::int64_t words) {
   const std::vector<std::int64_t> counts(static_cast<std::size_t>(world.size()), words);
-  world.wait(world.all_gather({all, DataType::i64, Shape{words * world.size()}}, {mine, DataType::i64, Shape{words}}, counts));
+  world.wait(
+      world.all_gather({all, DataType::i64, Shape{words * world.size()}}, {mine, DataType::i64, Shape{words}}, counts));
 }
 
 std::vector<RankPlan> gather_plans(RankState& state, Communicator& world) {
   const Partition& p = state.partition();
   RankLine mine;
   put(mine.host, host_name());
-  put(mine.layers, stage_label(p.whole, p.whole_stages, p.own_stages.front()));
+  put(mine.layers, p.summary.stage_labels[static_cast<std::size_t>(p.own_stages.front())]);
   mine.parameters = state.num_parameters();
   mine.planned = state.planned_bytes();
   mine.used = state.used_bytes();
@@ -81,7 +82,8 @@ std::vector<RankPlan> gather_plans(RankState& state, Communicator& world) {
   std::vector<RankPlan> plans;
   for (int rank = 0; rank < world.size(); ++rank) {
     const RankLine& line = lines[static_cast<std::size_t>(rank)];
-    plans.push_back({rank, p.mesh.coordinate(rank), line.host.data(), line.layers.data(), line.parameters, line.planned, line.used});
+    plans.push_back({rank, p.mesh.coordinate(rank), line.host.data(), line.layers.data(), line.parameters, line.planned,
+                     line.used});
   }
   return plans;
 }
@@ -258,7 +260,8 @@ void RankReporter::finished(const std::string& sample) {
     for (double* field : {&rank.forward, &rank.backward, &rank.update, &rank.cpu_percent}) *field /= n;
     for (auto& [kind, seconds] : rank.comm_seconds) seconds /= n;
   }
-  std::copy_if(comm_.begin(), comm_.end(), std::back_inserter(summary.comm), [](const CommKind& k) { return k.count > 0; });
+  std::copy_if(comm_.begin(), comm_.end(), std::back_inserter(summary.comm),
+               [](const CommKind& k) { return k.count > 0; });
   summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   const std::size_t last = std::min(losses_.size(), kLastLosses);
   summary.first_loss = losses_.empty() ? 0 : losses_.front();

@@ -18,8 +18,8 @@ int num_flat_buffers(const OptimizerConfig& optimizer) {
   return optimizer.momentum != 0 ? 3 : 2;
 }
 
-/// The factor of every counted target of a microbatch: one over the targets of the global batch, or the microbatch's part
-/// of the samples where the graph computes a mean itself.
+/// The factor of every counted target of a microbatch: one over the targets of the global batch, or the microbatch's
+/// part of the samples where the graph computes a mean itself.
 double loss_scale(const Graph& graph, const Dataset& data, std::span<const std::int64_t> ids, std::int64_t samples) {
   const auto batch = static_cast<double>(ids.size());
   if (graph.label == kNone) return static_cast<double>(samples) / batch;
@@ -72,8 +72,9 @@ void RankState::make_groups(Communicator& world) {
   if (mesh.d() > 1) groups_.data = world.split(mesh.group_color(rank, Axis::data), rank);
   if (mesh.t() > 1) groups_.tensor = world.split(mesh.group_color(rank, Axis::tensor), rank);
   for (const std::vector<int>& stages : partition().tied_groups()) {
-    const bool member = std::any_of(stages.begin(), stages.end(),
-                                    [&](int stage) { return partition().placement.position(stage) == partition().at.p; });
+    const bool member = std::any_of(stages.begin(), stages.end(), [&](int stage) {
+      return partition().placement.position(stage) == partition().at.p;
+    });
     // Who is not in a group of this tie makes a group of its own, which is dropped.
     const int color = member ? mesh.group_color(rank, Axis::pipeline) : mesh.world_size() + rank;
     auto group = world.split(color, rank);
@@ -206,8 +207,8 @@ void RankState::update() {
                {step_rate_, optimizer_.momentum, decay, optimizer_.nesterov, factor});
       continue;
     }
-    const AdamStep step{step_rate_,         optimizer_.beta1, optimizer_.beta2, optimizer_.epsilon, decay, correction1_,
-                        correction2_, factor};
+    const AdamStep step{step_rate_, optimizer_.beta1, optimizer_.beta2, optimizer_.epsilon,
+                        decay,      correction1_,     correction2_,     factor};
     const auto adam = optimizer_.kind == OptimizerKind::adam ? cpu::adam : cpu::adamw;
     adam(weights, flat(kMoment1) + segment.begin, flat(kMoment2) + segment.begin, gradients, segment.count, step);
   }
@@ -236,7 +237,8 @@ std::string RankState::describe(const Task& task) const {
     what += " of " + graph.value(task.value).name;
     shape = graph.shape(task.value).to_string();
   }
-  return fmt::format("rank {}, task {}, {}{}{}", partition().rank, task.id.to_string(), what, shape.empty() ? "" : " ", shape);
+  return fmt::format("rank {}, task {}, {}{}{}", partition().rank, task.id.to_string(), what, shape.empty() ? "" : " ",
+                     shape);
 }
 
 }  // namespace dml

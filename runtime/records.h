@@ -22,7 +22,7 @@ struct Breakdown {
   double exposed_comm = 0;  ///< waiting on a collective or a full send
   double bubble = 0;        ///< waiting on a pipeline receive
   double other = 0;
-  double comm = 0;          ///< union of posted-to-completed times; overlaps the others
+  double comm = 0;  ///< union of posted-to-completed times; overlaps the others
 };
 
 /// Times and bytes of one rank and step by kind of work: the rows of the final tables.
@@ -30,8 +30,8 @@ struct RankStep {
   int rank = 0;
   std::int64_t step = 0;
   Breakdown parts;
-  double forward = 0, backward = 0, update = 0;                       ///< seconds inside tasks
-  std::vector<std::pair<std::string, double>> comm_seconds;           ///< by kind: "all_reduce d", "send", ...
+  double forward = 0, backward = 0, update = 0;              ///< seconds inside tasks
+  std::vector<std::pair<std::string, double>> comm_seconds;  ///< by kind: "all_reduce d", "send", ...
   std::vector<std::pair<std::string, std::int64_t>> bytes_sent, bytes_received;  ///< by kind
   std::int64_t resident_bytes = 0;
   double cpu_percent = 0;
@@ -98,7 +98,7 @@ struct RunSummary {
   std::vector<CommKind> comm;
   double seconds = 0;
   double first_loss = 0, last_loss = 0;  ///< the last: mean of the last ten steps
-  std::string sample;  ///< generated text, or empty
+  std::string sample;                    ///< generated text, or empty
 };
 
 /// Who listens. Called on rank 0 only, except failed.

@@ -23,7 +23,8 @@ int draw(const float* logits, std::mt19937_64& generator) {
     until[i] = sum;
   }
   const double at = static_cast<double>(generator() >> 11) * 0x1p-53 * sum;
-  return static_cast<int>(std::min<std::ptrdiff_t>(std::upper_bound(until.begin(), until.end(), at) - until.begin(), kBytes - 1));
+  return static_cast<int>(
+      std::min<std::ptrdiff_t>(std::upper_bound(until.begin(), until.end(), at) - until.begin(), kBytes - 1));
 }
 
 /// The optimizer that needs no state: nothing is trained here.
@@ -97,7 +98,8 @@ std::string write_text(const ModelSource& model, RankState& trained, const std::
   for (int i = 0; i < num_bytes; ++i) {
     const std::size_t seen = std::min(text.size(), static_cast<std::size_t>(writer.length()));
     std::vector<std::int64_t> window;
-    for (std::size_t at = text.size() - seen; at < text.size(); ++at) window.push_back(static_cast<unsigned char>(text[at]));
+    for (std::size_t at = text.size() - seen; at < text.size(); ++at)
+      window.push_back(static_cast<unsigned char>(text[at]));
     const float* logits = writer.logits(window);
     text += static_cast<char>(draw(logits + static_cast<std::ptrdiff_t>(seen - 1) * kBytes, generator));
   }

@@ -12,16 +12,15 @@
 #include "kernels/error.h"
 #include "kernels/isa.h"
 #include "kernels/matmul.h"
-#include "models/op.h"
 #include "models/optimizer.h"
-#include "models/trainable.h"
 #include "parallel/partition.h"
-#include "parallel/pipeline/cut.h"
 #include "runtime/dump.h"
 #include "runtime/model_source.h"
+#include "runtime/partition_options.h"
 #include "runtime/rank_report.h"
 #include "runtime/rank_state.h"
 #include "runtime/sampler.h"
+#include "runtime/shards.h"
 
 namespace dml {
 namespace {
@@ -53,34 +52,11 @@ std::int64_t batch_of(const Config& config, const Dataset& data) {
   return data.given_batch_size();
 }
 
-int microbatches_of(const LayoutConfig& layout, std::int64_t batch) {
-  if (layout.microbatches > 0) return layout.microbatches;
-  if (layout.p == 1) return 1;
-  return static_cast<int>(std::max<std::int64_t>(1, std::min<std::int64_t>(2 * layout.p, batch / layout.d)));
-}
-
 std::int64_t steps_of(const Config& config, const Dataset& data, std::int64_t batch) {
   if (config.steps > 0) return config.steps;
   const double epochs = config.epochs > 0 ? config.epochs : 1;
   const double steps = epochs * static_cast<double>(data.num_samples()) / static_cast<double>(batch);
   return std::max<std::int64_t>(1, static_cast<std::int64_t>(steps));
-}
-
-PartitionOptions partition_options(const Config& config, std::int64_t batch) {
-  const LayoutConfig& layout = config.layout;
-  PartitionOptions options;
-  options.schedule = layout.schedule;
-  options.batch = batch;
-  options.microbatches = microbatches_of(layout, batch);
-  options.tensor_auto = layout.tensor_mode == TensorMode::automatic;
-  options.tensor_mode = layout.tensor_mode == TensorMode::gather ? SplitMode::gather : SplitMode::megatron;
-  options.cut = layout.cut;
-  options.bucket_bytes = layout.bucket_bytes;
-  options.clips = config.optimizer.clip > 0;
-  options.decays = [globs = config.optimizer.no_decay](const std::string& name) {
-    return std::none_of(globs.begin(), globs.end(), [&](const std::string& glob) { return matches_glob(glob, name); });
-  };
-  return options;
 }
 
 /// Makes sure that all ranks got through `prepare`, or that none goes on.
@@ -94,12 +70,14 @@ void agree(Communicator& world, const std::function<void()>& prepare) {
   std::int64_t failed = failure ? 1 : 0;
   world.wait(world.all_reduce({&failed, DataType::i64, Shape{1}}));
   if (failure) std::rethrow_exception(failure);
-  if (failed > 0) throw CommError(fmt::format("{} other ranks cannot start", failed));
+  // A rank that failed does not come to this barrier: it ends the run, and its reason is told first.
+  if (failed > 0) world.wait(world.barrier());
 }
 
 constexpr int kSampleBytes = 160;
 
-/// What the cores of all ranks do together, measured: products of 512x512 matrices for about 30 ms on every rank at once.
+/// What the cores of all ranks do together, measured: products of 512x512 matrices for about 30 ms on every rank at
+/// once.
 double peak_flops(Communicator& world) {
   constexpr std::int64_t kSide = 512;
   constexpr double kSeconds = 0.03;
@@ -149,38 +127,45 @@ class Trainer {
     if (!config_.dump.empty()) dump.finish(*state_, name_of(config_.optimizer.kind), losses);
     if (!config_.save.empty()) save();
     reporter.traced();
-    reporter.finished(writes_text_ ? write_text(*model_, *state_, "And ", kSampleBytes, config_.seed) : "");
+    reporter.finished(writes_text_ ? write_text(*whole_, *state_, "And ", kSampleBytes, config_.seed) : "");
   }
 
  private:
+  void open_model() {
+    if (!config_.model.shards.empty()) {
+      model_ = open_shard(config_, world_.rank());
+      return;
+    }
+    auto whole = std::make_unique<ModelSource>(config_.model, config_.seed);
+    whole_ = whole.get();
+    model_ = std::move(whole);
+  }
+
   void prepare() {
-    model_ = std::make_unique<ModelSource>(config_.model, config_.seed);
+    open_model();
     data_ = open_dataset(config_.data, model_->data_inputs(), config_.seed);
     model_->set_data(*data_);
-    writes_text_ = writes_text(*model_, *data_);
+    writes_text_ = whole_ != nullptr && writes_text(*whole_, *data_);
     batch_ = batch_of(config_, *data_);
     num_steps_ = steps_of(config_, *data_, batch_);
     const Mesh mesh(config_.layout.d, config_.layout.p, config_.layout.t, config_.layout.order);
-    const GraphOfBatch graph_of = [&](std::int64_t samples) { return model_->graph(samples, true); };
     PartitionOptions options = partition_options(config_, batch_);
     classifies_ = data_->label().dtype == DataType::i64 && data_->label().sample_shape.rank() == 0;
     options.needs_output = !config_.dump.empty() || classifies_;
-    partition_ = std::make_unique<Partition>(make_partition(graph_of, mesh, world_.rank(), options));
-    if (config_.val_every > 0) prepare_validation(graph_of, mesh, options);
-    flops_per_step_ = 0;
-    for (const Node& node : partition_->whole.nodes()) flops_per_step_ += cost_of(partition_->whole, node).flops;
-    const std::int64_t largest = *std::max_element(partition_->sizes.begin(), partition_->sizes.end());
-    flops_per_step_ *= static_cast<double>(batch_) / static_cast<double>(largest);
+    partition_ = std::make_unique<Partition>(model_->partition(mesh, world_.rank(), options));
+    if (config_.val_every > 0) prepare_validation(mesh, options);
+    flops_per_step_ = partition_->summary.flops_per_sample * static_cast<double>(batch_);
   }
 
-  void prepare_validation(const GraphOfBatch& graph_of, const Mesh& mesh, PartitionOptions options) {
+  void prepare_validation(const Mesh& mesh, PartitionOptions options) {
     validation_ = open_dataset(config_.data, model_->data_inputs(), config_.seed, true);
     if (validation_->num_samples() < batch_) {
-      throw ModelError(fmt::format("--val-every: {} samples validate, a batch has {}: use --val FILE or a smaller --batch",
-                                   validation_->num_samples(), batch_));
+      throw ModelError(
+          fmt::format("--val-every: {} samples validate, a batch has {}: use --val FILE or a smaller --batch",
+                      validation_->num_samples(), batch_));
     }
     options.forward_only = true;
-    validation_partition_ = std::make_unique<Partition>(make_partition(graph_of, mesh, world_.rank(), options));
+    validation_partition_ = std::make_unique<Partition>(model_->partition(mesh, world_.rank(), options));
   }
 
   /// The mean over the whole batches of the validation set.
@@ -193,19 +178,18 @@ class Trainer {
 
   /// Ranks that were started with different models, data or options would train nonsense, or wait for ever.
   void agree_on_run() {
-    std::string run = fmt::format("{} {} {} {} {} {}", data_->description(), batch_, num_steps_, config_.seed,
-                                  config_.optimizer.learning_rate, config_.layout.schedule);
-    for (const Node& node : partition_->whole.nodes()) {
-      run += fmt::format("{} {} {}", node.name, node.op->name, partition_->whole.shape(node.outputs[0]).to_string());
-    }
-    for (const int stage : partition_->whole_stages) run += static_cast<char>('0' + stage % 64);
+    const std::string run =
+        fmt::format("{} {} {} {} {} {} {}", data_->description(), batch_, num_steps_, config_.seed,
+                    config_.optimizer.learning_rate, config_.layout.schedule, partition_->summary.fingerprint);
     auto hash = static_cast<std::int64_t>(std::hash<std::string>{}(run));
     std::vector<std::int64_t> hashes(static_cast<std::size_t>(world_.size()));
     const std::vector<std::int64_t> counts(hashes.size(), 1);
-    world_.wait(world_.all_gather({hashes.data(), DataType::i64, Shape{world_.size()}}, {&hash, DataType::i64, Shape{1}}, counts));
+    world_.wait(world_.all_gather({hashes.data(), DataType::i64, Shape{world_.size()}},
+                                  {&hash, DataType::i64, Shape{1}}, counts));
     for (std::size_t rank = 0; rank < hashes.size(); ++rank) {
       if (hashes[rank] == hashes[0]) continue;
-      throw ModelError(fmt::format("ranks 0 and {} were given different models, data or options: start all with the same", rank));
+      throw ModelError(
+          fmt::format("ranks 0 and {} were given different models, data or options: start all with the same", rank));
     }
   }
 
@@ -224,7 +208,8 @@ class Trainer {
       throw NotFiniteError(fmt::format("the loss is {} at step {} on rank {}: try a smaller --lr, or --clip 1",
                                        state_->local_loss(), step + 1, world_.rank()));
     }
-    throw NotFiniteError(fmt::format("the loss is {} at step {}: try a smaller --lr, or --clip 1", state_->totals().loss, step + 1));
+    throw NotFiniteError(
+        fmt::format("the loss is {} at step {}: try a smaller --lr, or --clip 1", state_->totals().loss, step + 1));
   }
 
   StepRecord step_record(std::int64_t step) const {
@@ -245,9 +230,7 @@ class Trainer {
   RunPlan run_plan() const {
     RunPlan plan;
     plan.model = model_->name();
-    for (const auto& [parameter, gradient] : partition_->whole.gradient_of) {
-      plan.parameters += partition_->whole.shape(parameter).num_elements();
-    }
+    plan.parameters = partition_->summary.parameters;
     plan.flops_per_step = flops_per_step_;
     plan.data = data_->description();
     plan.batch = batch_;
@@ -279,21 +262,22 @@ class Trainer {
       if (found == trained.end()) return std::nullopt;
       return found->second;
     };
-    model_->file().save(config_.save, lookup, model_->build_options());
+    whole_->file().save(config_.save, lookup, whole_->build_options());
   }
 
   const Config& config_;
   Communicator& world_;
   RunObserver* observer_;
-  std::unique_ptr<ModelSource> model_;
+  std::unique_ptr<RunModel> model_;
+  const ModelSource* whole_ = nullptr;  ///< the model where it is no shard
   std::unique_ptr<Dataset> data_;
   std::unique_ptr<Partition> partition_;
   std::unique_ptr<RankState> state_;
   std::unique_ptr<Dataset> validation_;
   std::unique_ptr<Partition> validation_partition_;
-  bool classifies_ = false;   ///< samples have one label each
+  bool classifies_ = false;  ///< samples have one label each
   bool writes_text_ = false;
-  double peak_ = 0;           ///< FLOP/s of all ranks' cores together
+  double peak_ = 0;  ///< FLOP/s of all ranks' cores together
   std::int64_t batch_ = 0;
   std::int64_t num_steps_ = 0;
   double flops_per_step_ = 0;

@@ -137,7 +137,7 @@ Graph build_graph(const OnnxModel::Content& content, const BuildOptions& options
 
 }  // namespace
 
-std::shared_ptr<const OnnxModel> make_model(onnx::ModelProto proto, std::string name, SourceMap sources) {
+std::shared_ptr<const OnnxModel> make_model(onnx::ModelProto proto, std::string name, const SourceMap& sources) {
   auto shared = std::make_shared<const onnx::ModelProto>(std::move(proto));
   return std::make_shared<const OnnxModel>(make_content(std::move(shared), std::move(name), "", sources));
 }
@@ -150,7 +150,7 @@ std::shared_ptr<const OnnxModel> OnnxModel::load(const std::string& path) {
   return parse_bytes(file->bytes(), path, path);
 }
 
-std::shared_ptr<const OnnxModel> OnnxModel::parse(std::string bytes, std::string name) {
+std::shared_ptr<const OnnxModel> OnnxModel::parse(const std::string& bytes, const std::string& name) {
   return parse_bytes(std::as_bytes(std::span(bytes)), name, "");
 }
 
@@ -191,6 +191,7 @@ std::vector<OnnxOperation> OnnxModel::operations() const {
     if (operation.domain.empty()) operation.opset = content_->opset;
   }
   std::vector<OnnxOperation> operations;
+  operations.reserve(found.size());
   for (auto& [key, operation] : found) operations.push_back(std::move(operation));
   return operations;
 }

@@ -62,7 +62,7 @@ class OnnxModel {
   /// Throws IoError where the file cannot be read, ModelError where it is no model that can be.
   static std::shared_ptr<const OnnxModel> load(const std::string& path);
   /// The same from a serialized model without external data; `name` stands for the path in messages.
-  static std::shared_ptr<const OnnxModel> parse(std::string bytes, std::string name);
+  static std::shared_ptr<const OnnxModel> parse(const std::string& bytes, const std::string& name);
 
   struct Content;  ///< defined for models/ alone, in models/onnx/content.h
   explicit OnnxModel(std::unique_ptr<const Content> content);

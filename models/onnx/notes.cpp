@@ -4,7 +4,6 @@
 #include <unordered_set>
 
 #include "kernels/error.h"
-
 #include "models/onnx/content.h"
 #include "models/onnx/lower/plan.h"
 #include "models/onnx/node.h"

@@ -24,7 +24,7 @@ using SourceMap = std::map<std::string, std::shared_ptr<const TensorSource>>;
 
 /// A model from a message. An initializer without any payload is read from `sources`; where it is missing there too,
 /// the model can be built and planned with, and reading that initializer throws IoError.
-std::shared_ptr<const OnnxModel> make_model(onnx::ModelProto proto, std::string name, SourceMap sources = {});
+std::shared_ptr<const OnnxModel> make_model(onnx::ModelProto proto, std::string name, const SourceMap& sources = {});
 
 /// An empty model with one opset import of ONNX's own domain.
 onnx::ModelProto make_proto(const std::string& graph_name, std::int64_t opset = 17, std::int64_t ir_version = 8);

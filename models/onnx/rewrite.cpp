@@ -55,16 +55,21 @@ void tie(RewrittenGraph& graph, const OnnxModel::Content& content, const std::st
   graph.tied.push_back(std::move(tied));
 }
 
+[[noreturn]] void fail_taken(const std::string& option, const std::string& name) {
+  throw ModelError(option + ": the model has a " + in_quotes(name) + " already");
+}
+
 /// The second and later uses get names of their own.
 void untie(RewrittenGraph& graph, const OnnxModel::Content& content, const std::string& name) {
-  const OnnxInitializer& shared = float_initializer(content, name, "--untie " + name);
+  const std::string option = "--untie " + name;
+  const OnnxInitializer& shared = float_initializer(content, name, option);
   std::vector<OnnxInitializer> copies;
   int uses = 0;
   for (OnnxNode& node : graph.nodes) {
     for (std::string& input : node.inputs) {
       if (input != name || uses++ == 0) continue;
-      input = name + "#" + std::to_string(uses - 1);
-      if (content.find(input) != nullptr) throw ModelError("--untie " + name + ": there is a '" + input + "' already");
+      input.append("#").append(std::to_string(uses - 1));
+      if (content.find(input) != nullptr) fail_taken(option, input);
       copies.push_back(shared);
       copies.back().name = input;
     }

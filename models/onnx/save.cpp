@@ -1,24 +1,16 @@
 // Writing a model again with other weights. Everything but the initializers' payloads is the message that was read.
-#include <unistd.h>
-
 #include <bit>
 #include <cmath>
-#include <cstdio>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 
 #include "kernels/error.h"
 #include "models/onnx/content.h"
+#include "models/onnx/proto_file.h"
 #include "models/onnx/rewrite.h"
 #include "models/onnx/tensor_payload.h"
 
 namespace dml {
 namespace {
-
-constexpr std::int64_t kMostInside = std::int64_t{1} << 30;  // bytes of all payloads; more are written as external data
-constexpr std::size_t kSmallestOutside = 1024;
-constexpr std::size_t kAlignment = 64;
 
 // Round to nearest, ties to even.
 std::uint16_t half_of(float value) {
@@ -87,44 +79,6 @@ void set_payload(onnx::TensorProto& tensor, std::string bytes) {
   tensor.set_raw_data(std::move(bytes));
 }
 
-/// A file that appears under its name only when it is complete.
-class PendingFile {
- public:
-  explicit PendingFile(std::string path)
-      : path_(std::move(path)),
-        pending_(path_ + ".tmp" + std::to_string(::getpid())),
-        stream_(pending_, std::ios::binary | std::ios::trunc) {
-    check("opened");
-  }
-  ~PendingFile() {
-    if (!is_done_) std::remove(pending_.c_str());
-  }
-  PendingFile(const PendingFile&) = delete;
-  PendingFile& operator=(const PendingFile&) = delete;
-
-  std::ofstream& stream() { return stream_; }
-  void close() {
-    stream_.close();
-    check("written");
-  }
-  void publish() {
-    std::error_code error;
-    std::filesystem::rename(pending_, path_, error);
-    if (error) throw IoError(in_quotes(path_) + " cannot be written: " + error.message());
-    is_done_ = true;
-  }
-
- private:
-  void check(const char* what) {
-    if (!stream_)
-      throw IoError(in_quotes(path_) + " cannot be " + what + ": is there such a folder, with room and rights?");
-  }
-
-  std::string path_, pending_;
-  std::ofstream stream_;
-  bool is_done_ = false;
-};
-
 /// The new payload of each initializer.
 class Payloads {
  public:
@@ -189,27 +143,6 @@ void separate(onnx::GraphProto& graph, const OnnxModel::Content& content, const 
   }
 }
 
-std::size_t payload_bytes(const onnx::TensorProto& tensor) { return tensor.ByteSizeLong(); }
-
-/// Moves the payload of a tensor behind what the data file holds already.
-void move_outside(onnx::TensorProto& tensor, PendingFile& file, std::size_t& offset, const std::string& location) {
-  const std::size_t padding = (kAlignment - offset % kAlignment) % kAlignment;
-  file.stream() << std::string(padding, '\0') << tensor.raw_data();
-  offset += padding;
-  const std::size_t length = tensor.raw_data().size();
-  tensor.clear_raw_data();
-  tensor.set_data_location(onnx::TensorProto::EXTERNAL);
-  const auto add = [&](const std::string& key, const std::string& value) {
-    auto& entry = *tensor.add_external_data();
-    entry.set_key(key);
-    entry.set_value(value);
-  };
-  add("location", location);
-  add("offset", std::to_string(offset));
-  add("length", std::to_string(length));
-  offset += length;
-}
-
 }  // namespace
 
 void OnnxModel::save(const std::string& path, const WeightLookup& trained, const BuildOptions& options) const {
@@ -217,32 +150,15 @@ void OnnxModel::save(const std::string& path, const WeightLookup& trained, const
   onnx::GraphProto& graph = *proto.mutable_graph();
   if (!options.unties.empty()) separate(graph, *content_, options.unties);
   Payloads payloads(*content_, trained, options);
-  std::vector<bool> was_outside;
-  std::size_t total = 0;
-  for (onnx::TensorProto& tensor : *graph.mutable_initializer()) {
-    const OnnxInitializer* like = content_->find(tensor.name());
-    if (like == nullptr) like = content_->find(tensor.name().substr(0, tensor.name().rfind('#')));
-    was_outside.push_back(tensor.data_location() == onnx::TensorProto::EXTERNAL);
-    payloads.set(tensor, tensor.name(), *like);
-    total += payload_bytes(tensor);
-  }
-  const bool is_large = static_cast<std::int64_t>(total) > kMostInside;
-  std::optional<PendingFile> data;
-  std::size_t offset = 0;
+  std::set<int> outside;
   for (int i = 0; i < graph.initializer_size(); ++i) {
     onnx::TensorProto& tensor = *graph.mutable_initializer(i);
-    const bool goes_outside = was_outside[static_cast<std::size_t>(i)] ||
-                              (is_large && tensor.has_raw_data() && tensor.raw_data().size() >= kSmallestOutside);
-    if (!goes_outside) continue;
-    if (!data.has_value()) data.emplace(path + ".data");
-    move_outside(tensor, *data, offset, std::filesystem::path(path).filename().string() + ".data");
+    const OnnxInitializer* like = content_->find(tensor.name());
+    if (like == nullptr) like = content_->find(tensor.name().substr(0, tensor.name().rfind('#')));
+    if (tensor.data_location() == onnx::TensorProto::EXTERNAL) outside.insert(i);
+    payloads.set(tensor, tensor.name(), *like);
   }
-  PendingFile model(path);
-  if (!proto.SerializeToOstream(&model.stream())) throw IoError(in_quotes(path) + " cannot be written");
-  model.close();
-  if (data.has_value()) data->close();
-  if (data.has_value()) data->publish();
-  model.publish();
+  write_proto(proto, path, outside);
 }
 
 }  // namespace dml

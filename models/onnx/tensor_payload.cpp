@@ -56,7 +56,7 @@ SourcePointer widened(const std::byte* bytes, const Shape& shape) {
   for (std::size_t i = 0; i < elements.size(); ++i) {
     T element;
     std::memcpy(&element, bytes + i * sizeof(T), sizeof(T));
-    elements[i] = static_cast<std::int64_t>(element);
+    elements[i] = element;  // NOLINT(bugprone-signed-char-misuse): an int8 is a number here
   }
   return make_source(shape, std::move(elements), DataType::i64);
 }

@@ -8,8 +8,8 @@ namespace dml {
 namespace {
 
 struct Use {
-  NodeId first = kNone;   ///< first forward node on these stages that reads it
-  std::set<int> stages;   ///< all stages that read it
+  NodeId first = kNone;  ///< first forward node on these stages that reads it
+  std::set<int> stages;  ///< all stages that read it
   bool here = false;
 };
 

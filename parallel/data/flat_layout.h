@@ -19,8 +19,8 @@ struct Segment {
   ShardSpec spec;
   std::int64_t begin = 0;
   std::int64_t count = 0;
-  bool decays = true;              ///< weight decay applies
-  std::vector<int> tied_stages;    ///< all stages that use it; one entry where only this one does
+  bool decays = true;            ///< weight decay applies
+  std::vector<int> tied_stages;  ///< all stages that use it; one entry where only this one does
 };
 
 /// A contiguous run of segments whose gradients are reduced together.

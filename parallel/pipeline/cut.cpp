@@ -95,7 +95,8 @@ std::vector<int> balanced_ends(const Chain& chain, const std::vector<int>& place
     return cost;
   };
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  std::vector<std::vector<double>> best(static_cast<std::size_t>(num_stages) + 1, std::vector<double>(count, kInfinity));
+  std::vector<std::vector<double>> best(static_cast<std::size_t>(num_stages) + 1,
+                                        std::vector<double>(count, kInfinity));
   std::vector<std::vector<std::size_t>> from(best.size(), std::vector<std::size_t>(count, 0));
   best[0][0] = 0;
   for (std::size_t stage = 1; stage < best.size(); ++stage) {
@@ -134,6 +135,9 @@ std::vector<int> named_ends(const Graph& graph, const Chain& chain, int num_stag
     if (end < 0) throw ModelError(fmt::format("--cut {}: no such node (dmltrain model show lists them)", name));
     if (!ends.empty() && end <= ends.back()) {
       throw ModelError(fmt::format("--cut {}: does not come after '{}' in the model", name, cut[ends.size() - 1]));
+    }
+    if (end == static_cast<int>(chain.nodes.size())) {
+      throw ModelError(fmt::format("--cut {}: is the end of the model, nothing is left for the stage behind it", name));
     }
     ends.push_back(end);
   }

@@ -23,6 +23,7 @@ class Replay {
   }
 
   bool ready(const Action& a) const {
+    check(a);
     switch (a.phase) {
       case Phase::forward: return a.stage == 0 || has(Phase::forward, a.stage - 1, a.microbatch);
       case Phase::input_grad:
@@ -53,12 +54,18 @@ class Replay {
   bool has(Phase phase, int stage, int microbatch) const {
     return done_[static_cast<std::size_t>(phase)][index(stage, microbatch)];
   }
-  void mark(Phase phase, const Action& a) {
+  void check(const Action& a) const {
     if (a.stage < 0 || a.stage >= num_stages_ || a.microbatch < 0 || a.microbatch >= microbatches_) {
       throw std::invalid_argument(fmt::format("[schedule] {}: there are {} stages and {} microbatches", a.to_string(),
                                               num_stages_, microbatches_));
     }
-    auto done = done_[static_cast<std::size_t>(phase)].begin() + static_cast<std::ptrdiff_t>(index(a.stage, a.microbatch));
+    if (static_cast<std::size_t>(a.phase) >= done_.size()) {
+      throw std::invalid_argument(fmt::format("[schedule] {} is no pass of a schedule", a.to_string()));
+    }
+  }
+  void mark(Phase phase, const Action& a) {
+    auto done =
+        done_[static_cast<std::size_t>(phase)].begin() + static_cast<std::ptrdiff_t>(index(a.stage, a.microbatch));
     if (*done) throw std::invalid_argument(fmt::format("[schedule] {} runs twice", a.to_string()));
     *done = true;
   }
@@ -67,6 +74,22 @@ class Replay {
   int microbatches_;
   std::array<std::vector<bool>, 3> done_;  // forward, input_grad, weight_grad
 };
+
+void check_positions(std::span<const Order> orders, const Placement& placement) {
+  if (static_cast<int>(orders.size()) != placement.num_positions()) {
+    throw std::invalid_argument(
+        fmt::format("[schedule] {} orders for {} positions", orders.size(), placement.num_positions()));
+  }
+  for (int position = 0; position < placement.num_positions(); ++position) {
+    for (const Action& a : orders[static_cast<std::size_t>(position)]) {
+      const bool exists = a.stage >= 0 && a.stage < placement.num_stages();
+      if (exists && placement.position(a.stage) != position) {
+        throw std::invalid_argument(fmt::format("[schedule] {} is given to position {}, its stage is at {}",
+                                                a.to_string(), position, placement.position(a.stage)));
+      }
+    }
+  }
+}
 
 }  // namespace
 
@@ -87,6 +110,7 @@ const ScheduleDef& find_schedule(std::string_view name) {
 }
 
 void validate(std::span<const Order> orders, const Placement& placement, int microbatches) {
+  check_positions(orders, placement);
   Replay replay(placement, microbatches);
   std::vector<std::size_t> next(orders.size(), 0);
   for (bool moved = true; moved;) {

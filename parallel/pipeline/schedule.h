@@ -44,8 +44,8 @@ void validate(std::span<const Order> orders, const Placement& placement, int mic
 
 /// GPipe (Huang et al. 2019): all forwards, then all backwards, both in microbatch order.
 std::vector<Order> gpipe_orders(const Placement& placement, int microbatches);
-/// 1F1B (PipeDream-flush, Narayanan et al. 2021): min(p - i - 1, m) warm-up forwards at position i, then one forward and
-/// one backward in turn: at most p - i microbatches are alive there.
+/// 1F1B (PipeDream-flush, Narayanan et al. 2021): min(p - i - 1, m) warm-up forwards at position i, then one forward
+/// and one backward in turn: at most p - i microbatches are alive there.
 std::vector<Order> one_forward_one_backward_orders(const Placement& placement, int microbatches);
 
 }  // namespace dml

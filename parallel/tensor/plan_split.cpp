@@ -15,6 +15,8 @@ namespace {
 constexpr double kImpossible = 1e30;
 /// A weight is not moved where an activation can be: it would be every microbatch.
 constexpr double kWeightPenalty = 1e6;
+/// A division is kept where it can be, whatever the bytes: undoing one means that all ranks compute the same.
+constexpr double kGatherPenalty = 1e3;
 /// How many nodes behind a matrix product a candidate division is followed.
 constexpr int kTrialNodes = 64;
 
@@ -113,12 +115,18 @@ class Planner {
     Choice best;
     for (Strategy& strategy : strategies_of(node, inputs)) {
       const Choice choice = priced(node, inputs, std::move(strategy), overlay);
-      if (choice.cost < best.cost) best = choice;
+      if (weight_of(node, choice) < weight_of(node, best)) best = choice;
     }
     return best;
   }
 
-  Choice priced(const Node& node, const std::vector<Sharding>& inputs, Strategy strategy, const Overlay& overlay) const {
+  double weight_of(const Node& node, const Choice& choice) const {
+    const bool keeps = mode_ == SplitMode::megatron && node.phase == Phase::forward;
+    return choice.cost + (keeps ? kGatherPenalty * choice.gathers : 0);
+  }
+
+  Choice priced(const Node& node, const std::vector<Sharding>& inputs, Strategy strategy,
+                const Overlay& overlay) const {
     Choice choice{std::move(strategy), 0, 0};
     bool adds_up = false;
     for (std::size_t i = 0; i < inputs.size(); ++i) {
@@ -184,7 +192,8 @@ class Planner {
       const Node& next = graph_.node(front[at]);
       const std::string_view op = next.op->name;
       if (op == "Split") pieces = std::max<std::int64_t>(pieces, static_cast<std::int64_t>(next.outputs.size()));
-      if (op == "Slice") pieces = std::max(pieces, columns / std::max<std::int64_t>(1, graph_.shape(next.outputs[0]).back()));
+      if (op == "Slice")
+        pieces = std::max(pieces, columns / std::max<std::int64_t>(1, graph_.shape(next.outputs[0]).back()));
       if (op == "Attention") add(1, next.attrs.integer("heads"));
       if (op == "PackedAttention") add(3, next.attrs.integer("heads"));
       if (op == "Reshape") {
@@ -211,8 +220,8 @@ class Planner {
   std::vector<Strategy> seeds(const Node& node) const {
     std::vector<Strategy> result;
     const std::string_view op = node.op->name;
-    const bool weight_known = node.inputs.size() > 1 && node.inputs[1] != kNone &&
-                              graph_.value(node.inputs[1]).role == Role::parameter;
+    const bool weight_known =
+        node.inputs.size() > 1 && node.inputs[1] != kNone && graph_.value(node.inputs[1]).role == Role::parameter;
     if (op == "MatMul" && weight_known) {
       const Shape& y = graph_.shape(node.outputs[0]);
       const int b_rank = graph_.shape(node.inputs[1]).rank();
@@ -232,8 +241,8 @@ class Planner {
   bool divides_embedding(const Node& node) const {
     if (mode_ != SplitMode::megatron || node.op->name != "Gather" || !is_free(node, 0)) return false;
     const Shape& table = graph_.shape(node.inputs[0]);
-    return graph_.value(node.inputs[1]).role == Role::input && table.rank() == 2 &&
-           node.attrs.integer("axis") == 0 && table[0] >= plan_.size && !node.attrs.has("offset");
+    return graph_.value(node.inputs[1]).role == Role::input && table.rank() == 2 && node.attrs.integer("axis") == 0 &&
+           table[0] >= plan_.size && !node.attrs.has("offset");
   }
 
   Choice decide(NodeId id) {
@@ -253,7 +262,8 @@ class Planner {
       const std::vector<Sharding> inputs = shardings_of(node.inputs, {});
       const Choice here = priced(node, inputs, candidate, {});
       const Choice behind = mode_ == SplitMode::gather ? Choice{candidate, 0, 0} : trial(id, candidate);
-      const Choice total{candidate, here.cost + behind.cost + behind.gathers * 1e3, here.gathers + behind.gathers};
+      const Choice total{candidate, here.cost + behind.cost + behind.gathers * kGatherPenalty,
+                         here.gathers + behind.gathers};
       if (total.cost < found.cost) found = total;
     }
     if (found.gathers > 0 || found.cost >= kImpossible) {

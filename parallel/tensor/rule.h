@@ -22,7 +22,7 @@ struct Strategy {
 struct RuleContext {
   const Graph& graph;
   const Node& node;
-  std::span<const Sharding> inputs;  ///< what the inputs are now; Replicate for absent ones
+  std::span<const Sharding> inputs;          ///< what the inputs are now; Replicate for absent ones
   std::span<const Sharding> forward_inputs;  ///< of the node that this one differentiates: what its inputs became
   std::span<const Sharding> forward_outputs;
   const Sharding* wanted = nullptr;  ///< the division in which the first output is wanted, where that is known
@@ -51,7 +51,7 @@ std::span<const TensorRule> all_tensor_rules();
 // Rules by family, in rules_*.cpp.
 namespace split_rules {
 void elementwise(const RuleContext&, std::vector<Strategy>&);
-void linear(const RuleContext&, std::vector<Strategy>&);  ///< elementwise, and a sum of addends stays one
+void linear(const RuleContext&, std::vector<Strategy>&);   ///< elementwise, and a sum of addends stays one
 void product(const RuleContext&, std::vector<Strategy>&);  ///< Mul, Div: linear in the first (Mul: in either)
 void matmul(const RuleContext&, std::vector<Strategy>&);
 void reshape(const RuleContext&, std::vector<Strategy>&);

@@ -39,7 +39,8 @@ void elementwise(const RuleContext& c, std::vector<Strategy>& strategies) {
 
 void linear(const RuleContext& c, std::vector<Strategy>& strategies) {
   elementwise(c, strategies);
-  if (std::all_of(c.inputs.begin(), c.inputs.end(), [](const Sharding& s) { return s.is_partial(); })) {
+  const bool is_sum = is_float(c.graph.value(c.node.outputs[0]).dtype);  // a Cast to integers rounds every addend
+  if (is_sum && std::all_of(c.inputs.begin(), c.inputs.end(), [](const Sharding& s) { return s.is_partial(); })) {
     strategies.push_back({std::vector<Sharding>(c.inputs.size(), Sharding::partial()), {Sharding::partial()}});
   }
 }
@@ -83,7 +84,8 @@ void reduce(const RuleContext& c, std::vector<Strategy>& strategies) {
   const Shape& x = c.input_shape(0);
   const bool keep = c.node.attrs.integer("keepdims", 1) != 0;
   std::vector<bool> reduced(static_cast<std::size_t>(x.rank()), c.node.attrs.integers("axes").empty());
-  for (const std::int64_t axis : c.node.attrs.integers("axes")) reduced[static_cast<std::size_t>(x.normalize(axis))] = true;
+  for (const std::int64_t axis : c.node.attrs.integers("axes"))
+    reduced[static_cast<std::size_t>(x.normalize(axis))] = true;
   if (reduced[static_cast<std::size_t>(in.dim)]) {
     if (c.node.op->name == "ReduceSum") strategies.push_back({{in}, {Sharding::partial()}});
     return;
@@ -121,7 +123,8 @@ void reshape(const RuleContext& c, std::vector<Strategy>& strategies) {
 void pool(const RuleContext& c, std::vector<Strategy>& strategies) {
   for (const Sharding& in : c.inputs) {
     if (!in.is_shard() || in.dim > 1) continue;
-    strategies.push_back({std::vector<Sharding>(c.inputs.size(), in), std::vector<Sharding>(c.node.outputs.size(), in)});
+    strategies.push_back(
+        {std::vector<Sharding>(c.inputs.size(), in), std::vector<Sharding>(c.node.outputs.size(), in)});
   }
 }
 
@@ -136,9 +139,9 @@ void localize_dropout(Attributes& attrs, const Graph& graph, const Node& node, c
   if (!s.is_shard()) return;
   (void)graph;
   (void)node;
-  attrs.set("shard", std::vector<std::int64_t>{s.dim, s.outer, s.units, s.inner,
-                                               part_begin(s.units, place.size, place.index),
-                                               part_begin(s.units, place.size, place.index + 1)});
+  attrs.set("shard",
+            std::vector<std::int64_t>{s.dim, s.outer, s.units, s.inner, part_begin(s.units, place.size, place.index),
+                                      part_begin(s.units, place.size, place.index + 1)});
 }
 
 }  // namespace dml::split_rules

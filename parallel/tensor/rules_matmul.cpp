@@ -25,7 +25,9 @@ Sharding bias_of(const RuleContext& c, const Sharding& columns) {
 
 void add_matmul(const RuleContext& c, Sharding a, Sharding b, Sharding y, std::vector<Strategy>& strategies) {
   Strategy strategy{{a, b}, {y}};
-  if (c.node.inputs.size() > 2) strategy.inputs.push_back(bias_of(c, y.is_shard() && y.dim == c.output_shape(0).rank() - 1 ? y : Sharding::replicate()));
+  if (c.node.inputs.size() > 2)
+    strategy.inputs.push_back(
+        bias_of(c, y.is_shard() && y.dim == c.output_shape(0).rank() - 1 ? y : Sharding::replicate()));
   strategies.push_back(std::move(strategy));
 }
 
@@ -65,7 +67,8 @@ void matmul(const RuleContext& c, std::vector<Strategy>& strategies) {
     if (b.dim < dims.b_rank - 2) matmul_batch(c, dims, 1, strategies);
   }
   if (c.wanted != nullptr && !has_bias) {
-    if (c.wanted->dim == dims.y_rank - 2 && dims.a_rank == 2) add_matmul(c, c.wanted->at(dims.a_m), whole, *c.wanted, strategies);
+    if (c.wanted->dim == dims.y_rank - 2 && dims.a_rank == 2)
+      add_matmul(c, c.wanted->at(dims.a_m), whole, *c.wanted, strategies);
     if (c.wanted->dim == dims.y_rank - 1) add_matmul(c, whole, c.wanted->at(dims.b_n), *c.wanted, strategies);
   }
 }
@@ -112,7 +115,8 @@ void gather(const RuleContext& c, std::vector<Strategy>& strategies) {
   if (indices.is_shard()) strategies.push_back({{Sharding::replicate(), indices}, {indices.at(indices.dim + axis)}});
   if (!table.is_shard()) return;
   if (table.dim != axis) {
-    strategies.push_back({{table, Sharding::replicate()}, {table.at(table.dim < axis ? table.dim : table.dim + index_rank - 1)}});
+    strategies.push_back(
+        {{table, Sharding::replicate()}, {table.at(table.dim < axis ? table.dim : table.dim + index_rank - 1)}});
   } else if (table.outer == 1 && table.inner == 1) {
     strategies.push_back({{table, Sharding::replicate()}, {Sharding::partial()}});
   }

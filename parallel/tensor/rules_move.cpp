@@ -112,7 +112,8 @@ void batch_norm(const RuleContext& c, std::vector<Strategy>& strategies) {
     if (c.inputs[i].is_shard() && c.inputs[i].dim == 1) x = &c.inputs[i];
   }
   if (x == nullptr) return;
-  Strategy strategy{std::vector<Sharding>(c.inputs.size(), x->at(0)), std::vector<Sharding>(c.node.outputs.size(), x->at(0))};
+  Strategy strategy{std::vector<Sharding>(c.inputs.size(), x->at(0)),
+                    std::vector<Sharding>(c.node.outputs.size(), x->at(0))};
   for (std::size_t i = 0; i < images; ++i) strategy.inputs[i] = *x;
   strategy.outputs[0] = *x;
   strategies.push_back(std::move(strategy));

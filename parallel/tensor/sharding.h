@@ -52,7 +52,8 @@ struct ShardSpec {
   Shape local(TensorPlace place) const { return local_shape(global_shape, sharding, place); }
 };
 
-/// Reads a rank's part of `source`; out has spec.local(place).num_elements() floats.
+/// Reads a rank's part of `source`, which holds the whole tensor or that part alone; out has
+/// spec.local(place).num_elements() floats.
 void read_shard(float* out, const TensorSource& source, const ShardSpec& spec, TensorPlace place);
 
 /// A run of elements that lie together both in the whole tensor and in the shard.

@@ -19,12 +19,12 @@ enum class SplitMode : std::uint8_t { gather, megatron };
 
 struct SplitPlan {
   int size = 1;
-  std::vector<Strategy> chosen;      ///< by node
-  std::vector<bool> gathered;        ///< by node: its divided output is gathered at once
-  std::vector<Sharding> values;      ///< by value
-  std::vector<std::string> notes;    ///< what is not divided, and why
-  double bytes = 0;                  ///< sent by a rank for one microbatch, forward and backward
-  int num_divided = 0;               ///< matrix products, convolutions and lookups that are
+  std::vector<Strategy> chosen;    ///< by node
+  std::vector<bool> gathered;      ///< by node: its divided output is gathered at once
+  std::vector<Sharding> values;    ///< by value
+  std::vector<std::string> notes;  ///< what is not divided, and why
+  double bytes = 0;                ///< sent by a rank for one microbatch, forward and backward
+  int num_divided = 0;             ///< matrix products, convolutions and lookups that are
 };
 
 /// Decisions depend on the graph's structure and on ratios of sizes, so that all microbatch sizes agree on them.
@@ -33,8 +33,8 @@ SplitPlan plan_split(const Graph& graph, int size, SplitMode mode);
 /// One rank's part of a graph, with the collectives in it. Nodes and values have the same indices on every rank.
 struct SplitGraph {
   Graph graph;
-  std::vector<NodeId> origin;        ///< by node of `graph`: the node that it came from, or that made what it moves
-  std::vector<ShardSpec> shards;     ///< by value: what the value is a shard of
+  std::vector<NodeId> origin;     ///< by node of `graph`: the node that it came from, or that made what it moves
+  std::vector<ShardSpec> shards;  ///< by value: what the value is a shard of
 };
 
 SplitGraph split_graph(const Graph& graph, const SplitPlan& plan, TensorPlace place);

@@ -14,7 +14,9 @@ namespace {
 class ShardSource final : public TensorSource {
  public:
   ShardSource(std::shared_ptr<const TensorSource> whole, const ShardSpec& spec, TensorPlace place)
-      : whole_(std::move(whole)), runs_(shard_runs(spec.global_shape, spec.sharding, place)), shape_(spec.local(place)) {}
+      : whole_(std::move(whole)),
+        runs_(shard_runs(spec.global_shape, spec.sharding, place)),
+        shape_(spec.local(place)) {}
   DataType stored_type() const override { return whole_->stored_type(); }
   const Shape& shape() const override { return shape_; }
   void read_f32(float* out, const Shape&, const Shape& extent) const override {
@@ -110,7 +112,11 @@ class Writer {
   }
 
   static Attributes shard_attributes(const Sharding& s) {
-    return Attributes().set("dim", std::int64_t{s.dim}).set("outer", s.outer).set("units", s.units).set("inner", s.inner);
+    return Attributes()
+        .set("dim", std::int64_t{s.dim})
+        .set("outer", s.outer)
+        .set("units", s.units)
+        .set("inner", s.inner);
   }
 
   ValueId reduced(ValueId id) {
@@ -126,7 +132,9 @@ class Writer {
     for (int i = 0; i < place_.size; ++i) elements.push_back(local_shape(whole, s, {i, place_.size}).num_elements());
     counts.set("counts", elements);
     const ValueId flat = append_move("AllGather", id, id, std::move(counts), Shape{whole.num_elements()}, {});
-    return append_move("ShardMerge", id, flat, shard_attributes(s).set("parts", std::int64_t{place_.size}), whole, {});
+    return append_move("ShardMerge", id, flat,
+                       shard_attributes(s).set("parts", std::int64_t{place_.size}).set("shape", whole.to_vector()),
+                       whole, {});
   }
 
   ValueId sliced(ValueId id, ValueId whole, const Sharding& s) {

@@ -70,6 +70,9 @@ class Communicator {
   /// Makes ready for `in_flight` operations of each kind at once, reductions up to `largest_bytes`, so that none of
   /// them allocates later. Optional: what is missing is allocated when first needed, and kept.
   virtual void reserve(int in_flight, std::int64_t largest_bytes) = 0;
+  /// The same for `count` all-reduces of up to `bytes` each, beside those that are ready already: calls for several
+  /// sizes add up.
+  virtual void reserve_all_reduces(int count, std::int64_t bytes) = 0;
 
   /// The ranks that give the same color (0 or more), ordered by key, then by rank. Collective; waits.
   virtual std::unique_ptr<Communicator> split(int color, int key) = 0;

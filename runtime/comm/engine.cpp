@@ -46,7 +46,14 @@ constexpr int kMostRounds = 8;
 
 }  // namespace
 
-Engine::Engine(std::unique_ptr<Transport> transport) : transport_(std::move(transport)) { reserve(64); }
+Engine::Engine(std::unique_ptr<Transport> transport) : transport_(std::move(transport)) { reserve(64, 64); }
+
+void Engine::reserve(int operations, int requests) {
+  reserved_operations_ += operations;
+  reserved_requests_ += requests;
+  active_.reserve(static_cast<std::size_t>(reserved_operations_));
+  transport_->reserve(reserved_requests_);
+}
 
 void Engine::finish(Operation& operation) {
   ++operation.generation;

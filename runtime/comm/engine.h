@@ -22,7 +22,8 @@ class Engine {
   void wait(const Operation& operation, std::uint64_t generation, std::chrono::milliseconds deadline);
   void withdraw(Operation& operation) noexcept;
   void withdraw_all() noexcept;
-  void reserve(int operations) { active_.reserve(static_cast<std::size_t>(operations)); }
+  /// Makes room for so many more operations and messages in flight.
+  void reserve(int operations, int requests);
 
  private:
   static void finish(Operation& operation);
@@ -30,6 +31,8 @@ class Engine {
 
   std::unique_ptr<Transport> transport_;
   std::vector<Operation*> active_;  ///< in order of posting
+  int reserved_operations_ = 0;
+  int reserved_requests_ = 0;
 };
 
 }  // namespace dml

@@ -77,8 +77,37 @@ void GroupCommunicator::reserve(int in_flight, std::int64_t largest_bytes) {
     reserve_pool<Barrier>(barriers_, in_flight, 0);
   }
   reserve_pool<Message>(messages_, 2 * in_flight, 0);
-  engine_->reserve(static_cast<int>(operations_.size()));
-  transport().reserve(in_flight * 4 * n);
+  engine_->reserve(2 * in_flight, in_flight * 4 * n);
+}
+
+void GroupCommunicator::reserve_all_reduces(int count, std::int64_t bytes) {
+  const int n = size();
+  if (n == 1) return;
+  if (bytes <= largest_exchange(n)) {
+    exchange_bytes_ = std::max(exchange_bytes_, bytes);
+    const int ready = static_cast<int>(exchange_all_reduces_.size());
+    reserve_pool<ExchangeAllReduce>(exchange_all_reduces_, ready + count, exchange_bytes_);
+  } else {
+    for (int i = 0; i < count; ++i) {
+      auto operation = std::make_unique<BlockAllReduce>(transport(), group_);
+      operation->reserve(bytes + std::int64_t{n} * 8);
+      add(std::move(operation), block_all_reduces_);
+    }
+  }
+  engine_->reserve(count, count * 4 * n);
+}
+
+BlockAllReduce& GroupCommunicator::take_block_all_reduce(std::int64_t bytes) {
+  const auto capacity = [](const Operation* operation) {
+    return static_cast<const BlockAllReduce*>(operation)->capacity();
+  };
+  auto best = block_all_reduces_.end();
+  for (auto other = block_all_reduces_.begin(); other != block_all_reduces_.end(); ++other) {
+    if (capacity(*other) < bytes || (best != block_all_reduces_.end() && capacity(*best) <= capacity(*other))) continue;
+    best = other;
+  }
+  if (best != block_all_reduces_.end()) std::iter_swap(best, block_all_reduces_.end() - 1);
+  return take<BlockAllReduce>(block_all_reduces_);
 }
 
 Ticket GroupCommunicator::start(Operation& operation, Kind kind) {
@@ -187,7 +216,7 @@ Ticket GroupCommunicator::post_all_reduce(TensorView data) {
     operation.start(data, sequence_++);
     return start(operation, Kind::all_reduce);
   }
-  auto& operation = take<BlockAllReduce>(block_all_reduces_);
+  auto& operation = take_block_all_reduce(static_cast<std::int64_t>(data.num_bytes()));
   operation.start(data, sequence_++);
   return start(operation, Kind::all_reduce);
 }

@@ -13,6 +13,8 @@
 
 namespace dml {
 
+class BlockAllReduce;
+
 class GroupCommunicator : public Communicator {
  public:
   GroupCommunicator(std::shared_ptr<Engine> engine, Group group, const CommOptions& options);
@@ -30,6 +32,7 @@ class GroupCommunicator : public Communicator {
   Ticket send(TensorView data, int peer, int channel) override;
   Ticket receive(TensorView data, int peer, int channel) override;
   void reserve(int in_flight, std::int64_t largest_bytes) override;
+  void reserve_all_reduces(int count, std::int64_t bytes) override;
   std::unique_ptr<Communicator> split(int color, int key) override;
 
   void progress() override { engine_->progress(); }
@@ -70,6 +73,8 @@ class GroupCommunicator : public Communicator {
 
  private:
   void add(std::unique_ptr<Operation> operation, Pool& pool);
+  /// The resting one with the least memory that is enough.
+  BlockAllReduce& take_block_all_reduce(std::int64_t bytes);
   template <typename T>
   void reserve_pool(Pool& pool, int in_flight, std::int64_t bytes);
   void count(Kind kind, std::size_t sent, std::size_t received);
@@ -80,7 +85,8 @@ class GroupCommunicator : public Communicator {
   std::shared_ptr<Engine> engine_;
   const Group group_;
   const CommOptions options_;
-  std::int64_t sequence_ = 0;  ///< of collectives
+  std::int64_t sequence_ = 0;        ///< of collectives
+  std::int64_t exchange_bytes_ = 0;  ///< what every resting one-step all-reduce has room for
   std::vector<std::unique_ptr<Operation>> operations_;
   Pool exchange_all_reduces_, block_all_reduces_, all_gathers_, reduce_scatters_, broadcasts_, barriers_, messages_;
   std::array<std::pair<std::string, CommCounter>, 7> counters_;

@@ -32,10 +32,10 @@ def relative(path):
     return os.path.relpath(path, ROOT) if Path(path).is_relative_to(ROOT) else str(path)
 
 
-def execute(command):
+def execute(command, extra_environment=None):
     """Runs the command from the root; throws RunFailed where it does not end with exit code 0 in time."""
     try:
-        result = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True,
+        result = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT | (extra_environment or {}), capture_output=True, text=True,
                                 stdin=subprocess.DEVNULL, timeout=TIME_LIMIT_S)  # fmt: skip
     except subprocess.TimeoutExpired:
         raise RunFailed(f"no end after {TIME_LIMIT_S} s") from None

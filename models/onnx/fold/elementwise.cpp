@@ -264,10 +264,12 @@ std::vector<Literal> fold_reduce(const Folding& fold) {
   const auto groups = reduction_groups(x.shape, kept);
   if (x.is_real()) {
     std::vector<double> result;
+    result.reserve(groups.size());
     for (const auto& group : groups) result.push_back(reduce_reals(fold, group));
     return {make_literal(shape, std::move(result), x.dtype)};
   }
   std::vector<std::int64_t> result;
+  result.reserve(groups.size());
   for (const auto& group : groups) result.push_back(reduce_integers(fold, group));
   return {make_literal(shape, std::move(result), x.dtype)};
 }

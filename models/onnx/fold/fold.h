@@ -4,8 +4,8 @@
 
 #include <vector>
 
+#include "models/onnx/batch.h"
 #include "models/onnx/fold/literal.h"
-#include "models/onnx/lower/batch.h"
 #include "models/onnx/node.h"
 
 namespace dml {

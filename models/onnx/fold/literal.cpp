@@ -59,10 +59,11 @@ std::shared_ptr<const TensorSource> source_of(const Literal& literal) {
 std::vector<std::int64_t> broadcast_indices(const Shape& from, const Shape& to) {
   check_literal_size(to);
   const auto strides = strides_of(from);
-  const int shift = to.rank() - from.rank();
+  const auto shift = static_cast<std::size_t>(to.rank() - from.rank());
   std::array<std::int64_t, Shape::kMaxRank> step{};
   for (int dim = 0; dim < from.rank(); ++dim) {
-    step[static_cast<std::size_t>(dim + shift)] = from[dim] == 1 ? 0 : strides[static_cast<std::size_t>(dim)];
+    const auto at = static_cast<std::size_t>(dim);
+    step[at + shift] = from[dim] == 1 ? 0 : strides[at];
   }
   std::vector<std::int64_t> indices(static_cast<std::size_t>(to.num_elements()));
   for (std::size_t flat = 0; flat < indices.size(); ++flat) {

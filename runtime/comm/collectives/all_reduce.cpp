@@ -1,5 +1,7 @@
 #include "runtime/comm/collectives/all_reduce.h"
 
+#include <algorithm>
+
 #include "runtime/comm/collectives/sum.h"
 
 namespace dml {
@@ -44,7 +46,10 @@ BlockAllReduce::BlockAllReduce(Transport& transport, const Group& group)
       reduction_(transport, group, pieces_, piece_sends_),
       begins_(group.members.size() + 1) {}
 
-void BlockAllReduce::reserve(std::int64_t bytes) { reduction_.reserve(bytes); }
+void BlockAllReduce::reserve(std::int64_t bytes) {
+  reduction_.reserve(bytes);
+  capacity_ = std::max(capacity_, bytes);
+}
 
 BlockAllReduce::Bytes BlockAllReduce::block(int rank) const {
   const auto r = static_cast<std::size_t>(rank);
@@ -55,6 +60,7 @@ BlockAllReduce::Bytes BlockAllReduce::block(int rank) const {
 
 void BlockAllReduce::start(TensorView data, std::int64_t sequence) {
   view = data;
+  capacity_ = std::max(capacity_, static_cast<std::int64_t>(data.num_bytes()));
   const int n = group_.size();
   for (int r = 0; r <= n; ++r) begins_[static_cast<std::size_t>(r)] = part_begin(data.num_elements(), n, r);
   sums_.clear(collective_label(sequence, 1));

@@ -31,6 +31,8 @@ class BlockAllReduce final : public Operation {
   void start(TensorView data, std::int64_t sequence);
   bool advance() override;
   void reserve(std::int64_t bytes);
+  /// Of a sum for which nothing more is allocated.
+  std::int64_t capacity() const { return capacity_; }
 
  private:
   struct Bytes {
@@ -47,6 +49,7 @@ class BlockAllReduce final : public Operation {
   Lanes& sum_sends_;
   BlockReduction reduction_;
   std::vector<std::int64_t> begins_;
+  std::int64_t capacity_ = 0;
   bool sent_ = false;
 };
 

@@ -126,10 +126,9 @@ TEST(OnnxFixtures, SurviveDamage) {
     for (std::size_t at = 0; at < whole.size(); at += step) {
       std::string flipped = whole;
       flipped[at] = static_cast<char>(flipped[at] ^ (1 << at % 8));
-      for (std::string bytes : {whole.substr(0, at), flipped}) {
-        const std::string message = error_of([&] {
-          OnnxModel::parse(std::move(bytes), "damaged")->build({.batch = 2, .dims = {}, .ties = {}, .unties = {}});
-        });
+      for (const std::string& bytes : {whole.substr(0, at), flipped}) {
+        const std::string message = error_of(
+            [&] { OnnxModel::parse(bytes, "damaged")->build({.batch = 2, .dims = {}, .ties = {}, .unties = {}}); });
         EXPECT_EQ(message.find('\n'), std::string::npos) << message;
       }
     }

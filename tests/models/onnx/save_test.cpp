@@ -71,10 +71,9 @@ TEST_F(OnnxSave, RoundsToNearestHalf) {
   onnx::TensorProto& w = add_initializer(*proto.mutable_graph(), "w", DataType::f16, {8});
   w.set_raw_data(std::string(16, '\0'));
   add_node(*proto.mutable_graph(), "Mul", "m", {"x", "w"}, {"y"});
-  const std::vector<float> values{1.00048828125F, 1.00146484375F, 65519,          65520,
-                                  -1e-8F,         5.9604645e-08F, 6.1035156e-05F, -2};
+  std::vector<float> values{1.00048828125F, 1.00146484375F, 65519, 65520, -1e-8F, 5.9604645e-08F, 6.1035156e-05F, -2};
   const std::vector<float> halves{1.0F, 1.001953125F, 65504, INFINITY, -0.0F, 5.9604645e-08F, 6.1035156e-05F, -2};
-  const auto again = saved(*make_model(proto, "m"), [&](const std::string&) { return values; });
+  const auto again = saved(*make_model(proto, "m"), [&](const std::string&) { return std::optional(values); });
   const auto result = elements(*again, "w");
   EXPECT_EQ(result, halves);
 }

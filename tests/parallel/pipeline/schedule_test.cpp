@@ -9,9 +9,7 @@
 namespace dml {
 namespace {
 
-Placement placement_of(const ScheduleDef& schedule, int p) {
-  return Placement(p, schedule.chunks, schedule.placement);
-}
+Placement placement_of(const ScheduleDef& schedule, int p) { return Placement(p, schedule.chunks, schedule.placement); }
 
 template <typename Check>
 void for_each_size(const Check& check) {
@@ -133,8 +131,8 @@ TEST_F(WrongOrders, BackwardBeforeForward) {
 }
 
 TEST_F(WrongOrders, PositionsThatWaitForEachOther) {
-  std::swap(orders_[1][0], orders_[1][1]);          // 1F1 before 1F0
-  std::swap(orders_[0][0], orders_[0][1]);          // the same behind it is no deadlock ...
+  std::swap(orders_[1][0], orders_[1][1]);  // 1F1 before 1F0
+  std::swap(orders_[0][0], orders_[0][1]);  // the same behind it is no deadlock ...
   EXPECT_NO_THROW(validate(orders_, placement_, 3));
   std::swap(orders_[0].front(), orders_[0].back());  // ... a backward pass first is
   expect_refused("0B2 first");
@@ -151,9 +149,10 @@ TEST_F(WrongOrders, TooFewPositions) {
 }
 
 TEST_F(WrongOrders, PassesThatAreNotThere) {
-  for (const Action& action : {Action{Phase::forward, 0, 3}, Action{Phase::input_grad, 2, 3}, Action{Phase::forward, 3, 0},
-                               Action{Phase::input_grad, 7, 0}, Action{Phase::forward, -1, 0},
-                               Action{Phase::input_grad, 0, -1}, Action{Phase::update, 0, 0}}) {
+  for (const Action& action :
+       {Action{Phase::forward, 0, 3}, Action{Phase::input_grad, 2, 3}, Action{Phase::forward, 3, 0},
+        Action{Phase::input_grad, 7, 0}, Action{Phase::forward, -1, 0}, Action{Phase::input_grad, 0, -1},
+        Action{Phase::update, 0, 0}}) {
     orders_[0].insert(orders_[0].begin(), action);
     expect_refused(action.to_string());
   }

@@ -50,7 +50,8 @@ class Lockstep {
   void expect_equal() const {
     const SplitGraph& first = graphs[0];
     for (ValueId id = 0; id < whole_.num_values() && !::testing::Test::HasFailure(); ++id) {
-      if (first.graph.value(id).producer != kNone && content_.contains(id)) expect_value(id, id, first.shards[index(id)].sharding);
+      if (first.graph.value(id).producer != kNone && content_.contains(id))
+        expect_value(id, id, first.shards[index(id)].sharding);
     }
     expect_value(first.graph.loss, whole_.loss, {});
     expect_value(first.graph.output, whole_.output, {});

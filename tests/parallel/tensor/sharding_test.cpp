@@ -17,7 +17,9 @@ struct Draw {
 };
 
 Draw draw(std::mt19937& generator) {
-  const auto below = [&](std::int64_t n) { return static_cast<std::int64_t>(generator() % static_cast<std::uint64_t>(n)); };
+  const auto below = [&](std::int64_t n) {
+    return static_cast<std::int64_t>(generator() % static_cast<std::uint64_t>(n));
+  };
   const int rank = 1 + static_cast<int>(below(4));
   const int dim = static_cast<int>(below(rank));
   const Sharding sharding = Sharding::shard(dim, 1 + below(3), 1 + below(7), 1 + below(4));

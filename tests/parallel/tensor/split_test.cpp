@@ -45,9 +45,7 @@ TEST(Split, GptWithTiedHead) {
 TEST(Split, GptWithoutBias) {
   expect_split_equals_whole(zoo_graph("gpt:layers=1,width=8,heads=4,seq=4,vocab=6,bias=0", 1));
 }
-TEST(Split, GptWithFewHeads) {
-  expect_split_equals_whole(zoo_graph("gpt:layers=1,width=10,heads=2,seq=4,vocab=9", 2));
-}
+TEST(Split, GptWithFewHeads) { expect_split_equals_whole(zoo_graph("gpt:layers=1,width=10,heads=2,seq=4,vocab=9", 2)); }
 TEST(Split, GptWithDropout) {
   expect_split_equals_whole(zoo_graph("gpt:layers=1,width=12,heads=3,seq=5,vocab=11,dropout=0.3", 2));
 }
@@ -78,8 +76,11 @@ TEST(Split, GptBeforeFusion) { expect_split_equals_whole(unfused_gpt("gpt:layers
 TEST(Split, ConvolutionsAndBatchNorm) {
   SmallGraph g;
   const auto conv = [](std::int64_t stride) {
-    return Attributes().set("strides", std::vector<std::int64_t>{stride, stride}).set("pads", std::vector<std::int64_t>{1, 1, 1, 1})
-        .set("dilations", std::vector<std::int64_t>{1, 1}).set("group", std::int64_t{1});
+    return Attributes()
+        .set("strides", std::vector<std::int64_t>{stride, stride})
+        .set("pads", std::vector<std::int64_t>{1, 1, 1, 1})
+        .set("dilations", std::vector<std::int64_t>{1, 1})
+        .set("group", std::int64_t{1});
   };
   const ValueId x = g.input("x", {2, 3, 5, 5});
   const ValueId first = g.add("Conv", {x, g.parameter("w1", {7, 3, 3, 3}), g.parameter("b1", {7})}, conv(1));
@@ -95,10 +96,12 @@ TEST(Split, ConvolutionsAndBatchNorm) {
   const std::vector<ValueId> outputs = g.graph.node(node).outputs;
   g.graph.next_state = {{mean, outputs[3]}, {variance, outputs[4]}};
   const ValueId relu = g.add("Relu", {outputs[0]});
-  const ValueId pooled = g.add("MaxPool", {relu}, Attributes().set("kernel", std::vector<std::int64_t>{2, 2})
-                                                      .set("strides", std::vector<std::int64_t>{1, 1})
-                                                      .set("pads", std::vector<std::int64_t>{0, 0, 0, 0})
-                                                      .set("dilations", std::vector<std::int64_t>{1, 1}));
+  const ValueId pooled = g.add("MaxPool", {relu},
+                               Attributes()
+                                   .set("kernel", std::vector<std::int64_t>{2, 2})
+                                   .set("strides", std::vector<std::int64_t>{1, 1})
+                                   .set("pads", std::vector<std::int64_t>{0, 0, 0, 0})
+                                   .set("dilations", std::vector<std::int64_t>{1, 1}));
   const ValueId second = g.add("Conv", {pooled, g.parameter("w2", {4, 7, 3, 3})}, conv(2));
   g.graph.output = g.add("Reshape", {second}, Attributes().set("shape", std::vector<std::int64_t>{2, 16}));
   expect_split_equals_whole(with_gradients(std::move(g.graph), "mse"));
@@ -110,8 +113,12 @@ TEST(Split, PiecesOfProjections) {
   const ValueId x = g.input("x", {2, 3, 4});
   const ValueId h = g.add("MatMul", {x, g.parameter("w", {4, 24}), g.parameter("b", {24})});
   const auto piece = [&](std::int64_t start) {
-    return g.add("Slice", {h}, Attributes().set("axis", std::int64_t{2}).set("start", start).set("end", start + 8)
-                                   .set("step", std::int64_t{1}));
+    return g.add("Slice", {h},
+                 Attributes()
+                     .set("axis", std::int64_t{2})
+                     .set("start", start)
+                     .set("end", start + 8)
+                     .set("step", std::int64_t{1}));
   };
   const ValueId gated = g.add("Mul", {piece(0), g.add("Sigmoid", {piece(8)})});
   const ValueId both = g.add("Concat", {gated, piece(16)}, Attributes().set("axis", std::int64_t{2}));
@@ -129,15 +136,17 @@ class RandomGraph {
   }
 
   Graph graph() {
-    ValueId sum = g_.add("ReduceSum", {pool_[0]}, reduced());
-    for (std::size_t i = 1; i < pool_.size(); ++i) sum = g_.add("Add", {sum, g_.add("ReduceSum", {pool_[i]}, reduced())});
+    ValueId sum = square_sum(pool_[0]);
+    for (std::size_t i = 1; i < pool_.size(); ++i) sum = g_.add("Add", {sum, square_sum(pool_[i])});
     g_.graph.output = sum;
     return with_gradients(std::move(g_.graph), "mse");
   }
 
  private:
-  static Attributes reduced() {
-    return Attributes().set("axes", std::vector<std::int64_t>{1, 2}).set("keepdims", std::int64_t{0});
+  using Ints = std::vector<std::int64_t>;
+  ValueId square_sum(ValueId x) {
+    return g_.add("ReduceSum", {g_.add("Mul", {x, x})},
+                  Attributes().set("axes", Ints{0, 1, 2}).set("keepdims", std::int64_t{0}));
   }
   int below(int n) { return static_cast<int>(generator_() % static_cast<unsigned>(n)); }
   ValueId any() { return pool_[static_cast<std::size_t>(below(static_cast<int>(pool_.size())))]; }
@@ -159,13 +168,13 @@ class RandomGraph {
       case 8: return heads(x);
       case 9: return keep(g_.add("Mul", {x, g_.parameter(name(), {1, s[1], 1})}));
       case 10: return norm(x);
-      case 11: return keep(g_.add("MatMul", {g_.add("MatMul", {x, x}, Attributes().set("trans_b", std::int64_t{1})), x}));
+      case 11:
+        return keep(g_.add("MatMul", {g_.add("MatMul", {x, x}, Attributes().set("trans_b", std::int64_t{1})), x}));
       case 12: return keep(g_.add("Mul", {x, g_.add("ReduceMean", {x}, Attributes().set("axes", Ints{below(3)}))}));
       default: return thirds(x);
     }
   }
 
-  using Ints = std::vector<std::int64_t>;
   void keep(ValueId id) { pool_.push_back(id); }
 
   void project(ValueId x, std::int64_t columns) {
@@ -179,8 +188,12 @@ class RandomGraph {
     const std::int64_t extent = shape(x)[axis];
     if (extent < 2) return;
     const std::int64_t start = below(2) * (extent / 2);
-    keep(g_.add("Slice", {x}, Attributes().set("axis", std::int64_t{axis}).set("start", start)
-                                  .set("end", start + extent / 2).set("step", std::int64_t{1})));
+    keep(g_.add("Slice", {x},
+                Attributes()
+                    .set("axis", std::int64_t{axis})
+                    .set("start", start)
+                    .set("end", start + extent / 2)
+                    .set("step", std::int64_t{1})));
   }
 
   void pair(ValueId x) {

@@ -318,6 +318,7 @@ inline void many_operations_in_flight(const World& world) {
 inline void tickets_stay_done(const World& world) {
   Communicator& comm = world.comm;
   comm.reserve(4, 4000);
+  comm.reserve_all_reduces(2, 4000);
   std::vector<float> data(1000, 1.0f);
   const Ticket first = comm.all_reduce(view_of(data));
   comm.wait(first);

@@ -1,4 +1,4 @@
-#include "models/onnx/lower/batch.h"
+#include "models/onnx/batch.h"
 
 namespace dml {
 namespace {
