@@ -88,7 +88,7 @@ class Writer {
   std::string write_sum(const std::string& group, ValueId parameter, std::vector<std::string> addends,
                         std::vector<std::int64_t> ranks) {
     const std::string& name = graph_.value(parameter).name;
-    const std::string sum = name + ".gradient." + group;
+    std::string sum = name + ".gradient." + group;
     MessageNode message{"AllReduce", sum, std::move(addends), {sum}, {}};
     message.attrs.set("group", group).set("parameter", name).set("ranks", std::move(ranks));
     run_.emplace_back(std::move(message));

@@ -43,8 +43,7 @@ void clear_attributes(SplitGraph& split, const std::vector<std::variant<NodeId, 
 class Writer {
  public:
   Writer(const Config& config, const std::string& folder)
-      : config_(config),
-        folder_(folder),
+      : folder_(folder),
         model_(config.model, config.seed),
         mesh_(std::max(config.layout.d, 1), config.layout.p, config.layout.t, config.layout.order) {
     std::int64_t batch =
@@ -142,7 +141,6 @@ class Writer {
     }
   }
 
-  const Config& config_;
   const std::string& folder_;
   ModelSource model_;
   Mesh mesh_;

@@ -112,7 +112,7 @@ class ShardModel final : public RunModel {
   }
 
   SplitGraph split_of(std::int64_t samples) const {
-    const SplitGraph split{file_.graph, table_.origin, table_.shards};
+    SplitGraph split{file_.graph, table_.origin, table_.shards};
     if (samples == table_.samples) return split;
     if (!table_.scale.obstacle.empty()) {
       fail(fmt::format(

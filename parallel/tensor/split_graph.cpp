@@ -83,7 +83,7 @@ class Writer {
     Value value;
     value.name = fmt::format("{}.{}", graph_.value(like).name, suffix);
     value.dtype = graph_.value(like).dtype;
-    value.shape = std::move(shape);
+    value.shape = shape;
     result_.shards.push_back({value.name, graph_.shape(like), sharding});
     return result_.graph.add_value(std::move(value));
   }
@@ -105,7 +105,7 @@ class Writer {
     node.phase = graph_.node(origin).phase;
     node.attrs = std::move(attrs);
     node.inputs = {from};
-    const ValueId out = new_value(id, op_name, std::move(shape), sharding);
+    const ValueId out = new_value(id, op_name, shape, sharding);
     node.outputs = {out};
     append(std::move(node), origin);
     return out;

@@ -12,12 +12,12 @@
 #include <cstring>
 #include <mutex>
 
-extern "C" {
+extern "C" {  // NOLINTBEGIN(bugprone-reserved-identifier): glibc's own names of what is interposed
 void* __libc_malloc(std::size_t bytes);
 void* __libc_calloc(std::size_t count, std::size_t bytes);
 void* __libc_realloc(void* memory, std::size_t bytes);
 void* __libc_memalign(std::size_t alignment, std::size_t bytes);
-}
+}  // NOLINTEND(bugprone-reserved-identifier)
 
 namespace dml::allocation {
 namespace {
