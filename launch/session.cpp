@@ -18,8 +18,11 @@ namespace {
 
 constexpr std::int64_t kMostThreads = 4096;
 
-/// What d, p and t come to, without overflow.
-std::int64_t ranks_of(const LayoutConfig& layout) { return std::int64_t{std::max(layout.d, 1)} * layout.p * layout.t; }
+/// What d, p and t come to; absurd numbers come to something large.
+std::int64_t ranks_of(const LayoutConfig& layout) {
+  const double ranks = 1.0 * std::max(layout.d, 1) * layout.p * layout.t;
+  return static_cast<std::int64_t>(std::min(ranks, 1e18));
+}
 
 CommOptions comm_options(const Config& config) {
   CommOptions options;

@@ -65,7 +65,8 @@ inline reference::Values random_content(const Graph& graph, unsigned seed) {
     if (value.role == Role::activation || value.role == Role::constant) continue;
     reference::Tensor64 tensor = reference::Tensor64::zeros(value.shape);
     const bool is_label = value.role == Role::label;
-    const auto last = is_label ? graph.shape(graph.output).back() - 1 : rows_looked_up(graph, id) - 1;
+    const bool has_classes = is_label && !is_float(value.dtype);
+    const auto last = has_classes ? graph.shape(graph.output).back() - 1 : rows_looked_up(graph, id) - 1;
     for (double& element : tensor.elements) {
       if (!is_float(value.dtype)) {
         element = std::floor(uniform(0, static_cast<double>(last) + 0.999));
