@@ -96,9 +96,39 @@ std::vector<std::string> rank_row(const RankStep& step, const RankPlan* plan, co
   return cells;
 }
 
+/// Bytes of the UTF-8 sequence that begins at `from` and may be shown, 0 where there is none: a control character, or
+/// bytes that are no shortest form of a code point.
+std::size_t shown_sequence(const std::string& bytes, std::size_t from) {
+  auto byte = [&](std::size_t i) { return i < bytes.size() ? static_cast<unsigned char>(bytes[i]) : 0U; };
+  const unsigned first = byte(from);
+  if (first < 0x80) return first >= 0x20 && first != 0x7f ? 1 : 0;
+  const std::size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(from + i) & 0xc0) != 0x80) return 0;
+  }
+  const unsigned second = byte(from + 1);
+  const bool control = first == 0xc2 && second < 0xa0;
+  const bool too_long = (first == 0xe0 && second < 0xa0) || (first == 0xf0 && second < 0x90);
+  const bool no_character = (first == 0xed && second >= 0xa0) || (first == 0xf4 && second >= 0x90);
+  return control || too_long || no_character ? 0 : length;
+}
+
+/// A model of bytes may write any: what a terminal should not get is shown as U+FFFD.
 std::string sample_text(const std::string& sample, Style style) {
   std::string text = style.heading("Text that the trained model writes") + "\n  ";
-  for (char c : sample) text += c == '\n' ? std::string("\n  ") : std::string(1, c);
+  for (std::size_t i = 0; i < sample.size();) {
+    if (sample[i] == '\n') {
+      text += "\n  ";
+      ++i;
+    } else if (const std::size_t length = shown_sequence(sample, i)) {
+      text += sample.substr(i, length);
+      i += length;
+    } else {
+      text += "\xef\xbf\xbd";
+      ++i;
+    }
+  }
   text.erase(text.find_last_not_of(" \n") + 1);
   return text + "\n\n";
 }

@@ -162,6 +162,16 @@ TEST(CommTable, BusFactors) {
   EXPECT_DOUBLE_EQ(bus_factor("send", 4), 1);
 }
 
+TEST(LastPage, ShowsNoBytesThatHarmATerminal) {
+  RunSummary summary = some_summary();
+  // A letter of two bytes, an escape sequence, a lone byte, an overlong slash, a cut sequence, a surrogate.
+  summary.sample = "\xc3\xa9|\x1b[2J|\xbf|\xc0\xaf|\xe2\x82|\xed\xa0\x80|\xf0\x9f\x99\x82";
+  const std::string bad = "\xef\xbf\xbd";
+  const std::string shown = "  \xc3\xa9|" + bad + "[2J|" + bad + "|" + bad + bad + "|" + bad + bad + "|" + bad + bad +
+                            bad + "|\xf0\x9f\x99\x82\n";
+  EXPECT_NE(last_page(summary, {}).find(shown), std::string::npos) << last_page(summary, {});
+}
+
 TEST(LastPage, EndsWithTheSampleAndTheLoss) {
   RunSummary summary = some_summary();
   summary.sample = "In the beginning\nwas\n";
