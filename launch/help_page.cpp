@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <vector>
 
+#include "launch/failure.h"
 #include "launch/help/topics.h"
 #include "launch/options/nearest.h"
 #include "launch/options/option_table.h"
 #include "launch/options/preset.h"
 #include "launch/options/usage_error.h"
+#include "launch/report/terminal.h"
 #include "launch/version.h"
 
 namespace dml {
@@ -77,17 +79,17 @@ std::string option_groups(Style style) {
   return text;
 }
 
-std::string usage(Style style) {
+std::string usage(std::span<const CommandSpec> commands, Style style) {
   std::string text = style.heading("Usage") + "\n";
   const auto line = [&](std::string_view command, std::string_view does) {
     text += fmt::format("  {:<58}{}\n", command, does);
   };
   line("dmltrain [OPTIONS]", "trains; ranks are threads");
   line("mpirun -np N dmltrain [OPTIONS]", "trains; ranks are processes");
-  line("dmltrain help [TOPIC]", "layouts, data, definitions, ...");
-  line("dmltrain model show FILE|NAME", "operations, parameters, costs");
-  line("dmltrain model export NAME OUT.onnx [--no-weights]", "a built-in model as ONNX");
-  line("dmltrain model partition FILE OUT/ --d D --p P --t T", "each rank's shard as ONNX");
+  for (const CommandSpec& command : commands) {
+    line(fmt::format("dmltrain {} {} [OPTIONS]", command.name, command.arguments), command.summary);
+  }
+  line("dmltrain COMMAND --help", "what a command takes");
   line("dmltrain --version", "");
   text.erase(text.find_last_not_of(" \n") + 1);
   return text + "\n";
@@ -154,15 +156,25 @@ std::string topic_list(Style style) {
 
 }  // namespace
 
-std::string help_page(Style style) {
+std::string help_page(std::span<const CommandSpec> commands, Style style) {
   std::string text = fmt::format("{}\nTrains ONNX models over d x p x t ranks: data, pipeline and tensor parallel.\n\n",
                                  style.strong(version_text()));
-  text += usage(style);
+  text += usage(commands, style);
   text += "\n" + wrapped(preset_text(), 0) + "\n";
   text += option_groups(style);
   text += "\n" + style.heading("Exit codes") +
           "\n  0 done, 1 check failed, 2 bad input, 3 loss not finite, 4 communication, 5 device or memory, 70 a bug\n";
   return text + examples(style);
+}
+
+std::string command_page(const CommandSpec& command, Style style) {
+  std::string text = fmt::format("{}: {}\n\n{}\n  dmltrain {} {} [OPTIONS]\n", style.strong(command.name),
+                                 command.summary, style.heading("Usage"), command.name, command.arguments);
+  if (!command.options.empty()) text += "\n" + style.heading("Its own options") + "\n";
+  for (const OwnOption& own : command.options) {
+    text += entry(fmt::format("--{}", own.name), std::string(own.value), own.help, style);
+  }
+  return text + "\nModel, layout and data are given as for training: dmltrain --help lists those options.\n";
 }
 
 std::string render_markdown(std::string_view markdown, Style style) {
@@ -198,6 +210,17 @@ std::string help_topic(const std::string& name, Style style) {
   }
   throw UsageError(fmt::format("help: there is no topic '{}'{}; topics are: {}", name, did_you_mean(name, names),
                                fmt::join(names, ", ")));
+}
+
+CommandSpec help_command() {
+  return {.name = "help",
+          .arguments = "[TOPIC]",
+          .summary = "layouts, data, definitions, ...",
+          .most_arguments = 1,
+          .run = [](const Command& command, Terminal& terminal) {
+            terminal.print(help_topic(command.arguments.empty() ? "" : command.arguments.front(), terminal.style()));
+            return exit_code::kDone;
+          }};
 }
 
 }  // namespace dml

@@ -3,12 +3,19 @@
 
 #include <string>
 
+#include "launch/options/command_line.h"
 #include "launch/report/style.h"
 
 namespace dml {
 
 /// Usage, commands, every option in its group with its default, examples: at most 100 columns wide.
-std::string help_page(Style style);
+std::string help_page(std::span<const CommandSpec> commands, Style style);
+
+/// Usage and own options of one command.
+std::string command_page(const CommandSpec& command, Style style);
+
+/// `dmltrain help`.
+CommandSpec help_command();
 
 /// The text of a topic, or for an empty name the list of topics. Throws UsageError for an unknown one.
 std::string help_topic(const std::string& name, Style style);

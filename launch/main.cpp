@@ -5,11 +5,12 @@
 #include <string>
 #include <vector>
 
+#include "launch/commands.h"
 #include "launch/cores.h"
 #include "launch/failure.h"
 #include "launch/help_page.h"
-#include "launch/model_command.h"
 #include "launch/options/command_line.h"
+#include "launch/report/terminal.h"
 #include "launch/train_command.h"
 #include "launch/version.h"
 
@@ -18,25 +19,28 @@ namespace {
 using namespace dml;
 
 /// All that is no training is done by one process, also under a launcher.
-void answer(const Command& command, const LauncherEnvironment& launcher) {
-  if (launcher.rank != 0) return;
+int answer(const Command& command, const LauncherEnvironment& launcher) {
+  if (launcher.rank != 0) return exit_code::kDone;
   Terminal terminal(stdout, display_of_stdout(launcher.size > 0));
-  switch (command.action) {
-    case Action::help_page: return terminal.print(help_page(terminal.style()));
-    case Action::version: return terminal.print(version_text() + "\n");
-    case Action::help_topic: return terminal.print(help_topic(command.topic, terminal.style()));
-    default: return run_model_command(command, terminal);
+  if (command.wish == Command::Wish::run) return command.spec->run(command, terminal);
+  const Style style = terminal.style();
+  if (command.wish == Command::Wish::version) {
+    terminal.print(version_text() + "\n");
+  } else {
+    terminal.print(command.spec == nullptr ? help_page(all_commands(), style) : command_page(*command.spec, style));
   }
+  return exit_code::kDone;
 }
 
-void run(char** argv, int argc, const LauncherEnvironment& launcher) {
+int run(char** argv, int argc, const LauncherEnvironment& launcher) {
   const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
-  const Command command = parse_command_line(arguments);
-  if (command.action != Action::train) return answer(command, launcher);
+  const Command command = parse_command_line(arguments, all_commands());
+  if (command.spec != nullptr || command.wish != Command::Wish::run) return answer(command, launcher);
   const LayoutConfig& layout = command.config.layout;
   const int threads_as_ranks = std::max(layout.d, 1) * layout.p * layout.t;
   choose_waiting(argv, command.config.threads, launcher.size > 0 ? launcher.local_size : threads_as_ranks);
   run_training(command.config);
+  return exit_code::kDone;
 }
 
 }  // namespace
@@ -44,8 +48,7 @@ void run(char** argv, int argc, const LauncherEnvironment& launcher) {
 int main(int argc, char** argv) {
   const LauncherEnvironment launcher = launcher_environment();
   try {
-    run(argv, argc, launcher);
-    return exit_code::kDone;
+    return run(argv, argc, launcher);
   } catch (...) {
     report_and_exit(describe(std::current_exception()), launcher);
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "launch/failure.h"
 #include "launch/report/layer_table.h"
 #include "launch/report/text_table.h"
 #include "models/zoo/zoo.h"
@@ -32,10 +33,18 @@ bool all_supported(const OnnxModel& model) {
   return std::all_of(operations.begin(), operations.end(), [](const OnnxOperation& op) { return op.is_supported; });
 }
 
-void show(const Config& config, Terminal& terminal) {
+/// Training's options, with the model that the command names.
+Config config_of(const Command& command) {
+  Config config = command.config;
+  config.model.source = command.arguments.front();
+  return config;
+}
+
+int show(const Command& command, Terminal& terminal) {
+  const Config config = config_of(command);
   const auto model = load(config);
   terminal.print(model_page(*model, terminal.style()));
-  if (!all_supported(*model)) return;
+  if (!all_supported(*model)) return exit_code::kDone;
   BuildOptions options;
   options.batch = config.data.batch;
   options.dims = config.model.dims;
@@ -44,19 +53,24 @@ void show(const Config& config, Terminal& terminal) {
   terminal.print("\n" + layer_table(model->build(options), terminal.style()));
   for (const std::string& note : model->notes())
     terminal.print(fmt::format("  {} {}\n", terminal.style().strong("note:"), note));
+  return exit_code::kDone;
 }
 
-void export_builtin(const Command& command, Terminal& terminal) {
-  export_model(command.config.model.source, command.output, {command.config.seed, command.with_weights});
-  terminal.print(fmt::format("wrote {}\n", command.output));
+int export_builtin(const Command& command, Terminal& terminal) {
+  const std::string& output = command.arguments.back();
+  export_model(command.arguments.front(), output, {command.config.seed, !command.has("no-weights")});
+  terminal.print(fmt::format("wrote {}\n", output));
+  return exit_code::kDone;
 }
 
-void partition(const Command& command, Terminal& terminal) {
-  Config config = command.config;
+int partition(const Command& command, Terminal& terminal) {
+  Config config = config_of(command);
+  const std::string& output = command.arguments.back();
   config.layout.d = std::max(config.layout.d, 1);
-  write_shards(config, command.output);
-  terminal.print(fmt::format("wrote the shards of {} ranks to {}\n",
-                             config.layout.d * config.layout.p * config.layout.t, command.output));
+  write_shards(config, output);
+  terminal.print(
+      fmt::format("wrote the shards of {} ranks to {}\n", config.layout.d * config.layout.p * config.layout.t, output));
+  return exit_code::kDone;
 }
 
 }  // namespace
@@ -74,10 +88,32 @@ std::string model_page(const OnnxModel& model, Style style) {
   return text + "\n" + table.to_string(style);
 }
 
-void run_model_command(const Command& command, Terminal& terminal) {
-  if (command.action == Action::model_show) show(command.config, terminal);
-  if (command.action == Action::model_export) export_builtin(command, terminal);
-  if (command.action == Action::model_partition) partition(command, terminal);
+CommandSpec model_show_command() {
+  return {.name = "model show",
+          .arguments = "FILE|NAME",
+          .summary = "operations, parameters, costs",
+          .least_arguments = 1,
+          .most_arguments = 1,
+          .run = show};
+}
+
+CommandSpec model_export_command() {
+  return {.name = "model export",
+          .arguments = "NAME OUT.onnx",
+          .summary = "a built-in model as ONNX",
+          .least_arguments = 2,
+          .most_arguments = 2,
+          .options = {{"no-weights", "", "leaves the weights out: enough to plan by"}},
+          .run = export_builtin};
+}
+
+CommandSpec model_partition_command() {
+  return {.name = "model partition",
+          .arguments = "FILE OUT/",
+          .summary = "each rank's shard as ONNX",
+          .least_arguments = 2,
+          .most_arguments = 2,
+          .run = partition};
 }
 
 }  // namespace dml

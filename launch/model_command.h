@@ -13,7 +13,8 @@ namespace dml {
 /// supported.
 std::string model_page(const OnnxModel& model, Style style);
 
-/// Runs one of the model actions.
-void run_model_command(const Command& command, Terminal& terminal);
+CommandSpec model_show_command();
+CommandSpec model_export_command();
+CommandSpec model_partition_command();
 
 }  // namespace dml

@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 #include "launch/options/config_file.h"
@@ -22,41 +23,52 @@ struct Given {
   std::string named;
 };
 
+/// A command's part of the parser.
+struct Subcommand {
+  const CommandSpec* spec = nullptr;
+  CLI::App* app = nullptr;
+  std::vector<std::string> arguments;
+  std::vector<std::pair<const OwnOption*, CLI::Option*>> options;
+};
+
 class Parser {
  public:
-  Parser();
+  explicit Parser(std::span<const CommandSpec> commands);
   Command parse(std::span<const std::string> arguments);
 
  private:
   void add_options();
-  void add_commands();
+  void add_command(const CommandSpec& spec);
+  CLI::App* named(std::string_view name);
   void split(std::span<const std::string> arguments);
   void refuse_swallowed() const;
   void refuse_unknown(std::span<const std::string> arguments) const;
-  Action action() const;
+  [[noreturn]] void refuse_word(const std::string& word) const;
+  const Subcommand* parsed() const;
+  const Subcommand* chosen() const;
   std::vector<Given> given_on_line() const;
   std::vector<Given> given_in_file() const;
-  Config config_of(Action action) const;
+  Config config_of(const CommandSpec* spec) const;
 
   CLI::App app_{"", "dmltrain"};
   std::vector<std::pair<const OptionSpec*, CLI::Option*>> options_;
   CLI::Option* config_ = nullptr;
   CLI::Option* help_ = nullptr;
   CLI::Option* version_ = nullptr;
-  CLI::App* help_topic_ = nullptr;
-  CLI::App* model_ = nullptr;
-  CLI::App* show_ = nullptr;
-  CLI::App* export_ = nullptr;
-  CLI::App* partition_ = nullptr;
-  std::string topic_, source_, output_;
-  bool no_weights_ = false;
+  std::vector<std::unique_ptr<Subcommand>> commands_;  // their addresses are CLI11's
 };
 
-Parser::Parser() {
+std::string_view first_word(std::string_view name) { return name.substr(0, name.find(' ')); }
+std::string_view second_word(std::string_view name) {
+  const std::size_t space = name.find(' ');
+  return space == std::string_view::npos ? std::string_view{} : name.substr(space + 1);
+}
+
+Parser::Parser(std::span<const CommandSpec> commands) {
   app_.set_help_flag();
   app_.allow_extras();
   add_options();
-  add_commands();
+  for (const CommandSpec& spec : commands) add_command(spec);
 }
 
 void Parser::add_options() {
@@ -74,21 +86,36 @@ void Parser::add_options() {
   version_ = app_.add_flag("--version");
 }
 
-void Parser::add_commands() {
-  const auto command = [](CLI::App& parent, const char* name) {
-    CLI::App* child = parent.add_subcommand(name);
-    child->fallthrough();
-    return child;
-  };
-  help_topic_ = command(app_, "help");
-  help_topic_->add_option("topic", topic_);
-  model_ = command(app_, "model");
-  show_ = command(*model_, "show");
-  export_ = command(*model_, "export");
-  partition_ = command(*model_, "partition");
-  for (CLI::App* child : {show_, export_, partition_}) child->add_option("source", source_);
-  for (CLI::App* child : {export_, partition_}) child->add_option("output", output_);
-  export_->add_flag("--no-weights", no_weights_);
+/// The parser of a command's name, made where it is not there yet.
+CLI::App* Parser::named(std::string_view name) {
+  CLI::App* app = &app_;
+  for (const std::string_view word : {first_word(name), second_word(name)}) {
+    if (word.empty()) break;
+    const std::vector<CLI::App*> children = app->get_subcommands([](const CLI::App*) { return true; });
+    const auto child =
+        std::find_if(children.begin(), children.end(), [&](CLI::App* c) { return c->get_name() == word; });
+    app = child != children.end() ? *child : app->add_subcommand(std::string(word))->fallthrough();
+    app->set_help_flag();
+  }
+  return app;
+}
+
+void Parser::add_command(const CommandSpec& spec) {
+  Subcommand& command = *commands_.emplace_back(std::make_unique<Subcommand>());
+  command.spec = &spec;
+  command.app = named(spec.name);
+  if (spec.most_arguments > 0) {
+    command.app->add_option("arguments", command.arguments)->expected(0, static_cast<int>(spec.most_arguments));
+  }
+  for (const OwnOption& own : spec.options) {
+    const std::string name = fmt::format("--{}", own.name);
+    CLI::Option* option = own.value.empty() ? command.app->add_flag(name) : command.app->add_option(name);
+    if (!own.value.empty()) {
+      option->type_size(1)->expected(1)->multi_option_policy(own.is_list ? CLI::MultiOptionPolicy::TakeAll
+                                                                         : CLI::MultiOptionPolicy::TakeLast);
+    }
+    command.options.emplace_back(&own, option);
+  }
 }
 
 void Parser::split(std::span<const std::string> arguments) {
@@ -103,14 +130,19 @@ void Parser::split(std::span<const std::string> arguments) {
 }
 
 /// A flag that stands where a value should: the option before it has none.
-void Parser::refuse_swallowed() const {
-  for (const auto& [spec, option] : options_) {
-    for (const std::string& value : option->results()) {
-      if (value.starts_with("--")) {
-        throw UsageError(fmt::format("--{} wants a value, but {} follows it", spec->name, value));
-      }
+void refuse_flag_as_value(std::string_view name, const CLI::Option& option) {
+  for (const std::string& value : option.results()) {
+    if (value.starts_with("--")) {
+      throw UsageError(fmt::format("--{} wants a value, but {} follows it", name, value));
     }
   }
+}
+
+void Parser::refuse_swallowed() const {
+  for (const auto& [spec, option] : options_) refuse_flag_as_value(spec->name, *option);
+  const Subcommand* command = parsed();
+  if (command == nullptr) return;
+  for (const auto& [own, option] : command->options) refuse_flag_as_value(own->name, *option);
 }
 
 void Parser::refuse_unknown(std::span<const std::string> arguments) const {
@@ -122,32 +154,54 @@ void Parser::refuse_unknown(std::span<const std::string> arguments) const {
   };
   const auto first = std::find_if(arguments.begin(), arguments.end(), is_unknown);
   const std::string word = first == arguments.end() ? unknown.front() : *first;
-  if (!word.starts_with('-')) {
-    const std::vector<std::string_view> commands = model_->parsed()
-                                                       ? std::vector<std::string_view>{"show", "export", "partition"}
-                                                       : std::vector<std::string_view>{"help", "model"};
-    throw UsageError(fmt::format("unknown argument '{}'{}; commands are: {}", word, did_you_mean(word, commands),
-                                 fmt::join(commands, ", ")));
-  }
+  if (!word.starts_with('-')) refuse_word(word);
   std::vector<std::string_view> names = option_names();
   names.insert(names.end(), {"config", "help", "version"});
+  if (const Subcommand* command = parsed()) {
+    for (const OwnOption& own : command->spec->options) names.push_back(own.name);
+  }
   const std::string bare = word.substr(word.find_first_not_of('-'), word.find('=') - word.find_first_not_of('-'));
   throw UsageError(fmt::format("unknown flag {}{}; dmltrain --help lists all", word.substr(0, word.find('=')),
                                did_you_mean(bare, names, "--")));
 }
 
-Action Parser::action() const {
-  if (help_->count() > 0) return Action::help_page;
-  if (version_->count() > 0) return Action::version;
-  if (help_topic_->parsed()) return Action::help_topic;
-  if (show_->parsed()) return Action::model_show;
-  if (export_->parsed()) return Action::model_export;
-  if (partition_->parsed()) return Action::model_partition;
-  if (model_->parsed()) {
-    throw UsageError(
-        "model wants to know what to do: model show FILE, model export NAME OUT.onnx, or model partition FILE OUT");
+/// An argument that nothing takes: the name of no command, or one too many.
+void Parser::refuse_word(const std::string& word) const {
+  const std::vector<CLI::App*> given = app_.get_subcommands();
+  const std::string_view first = given.empty() ? std::string_view{} : std::string_view(given.front()->get_name());
+  std::vector<std::string_view> names;
+  for (const auto& command : commands_) {
+    const bool inside = first_word(command->spec->name) == first;
+    const std::string_view name = inside ? second_word(command->spec->name) : first_word(command->spec->name);
+    const bool listed = std::find(names.begin(), names.end(), name) != names.end();
+    if ((first.empty() || inside) && !name.empty() && !listed) names.push_back(name);
   }
-  return Action::train;
+  if (names.empty()) {
+    throw UsageError(fmt::format("unknown argument '{}'; usage: dmltrain {} {}", word, parsed()->spec->name,
+                                 parsed()->spec->arguments));
+  }
+  throw UsageError(fmt::format("unknown argument '{}'{}; commands are: {}", word, did_you_mean(word, names),
+                               fmt::join(names, ", ")));
+}
+
+/// The command on the line, or null.
+const Subcommand* Parser::parsed() const {
+  const auto command = std::find_if(commands_.begin(), commands_.end(), [](const auto& c) { return c->app->parsed(); });
+  return command == commands_.end() ? nullptr : command->get();
+}
+
+/// The same, null for training alone: a first word where a second is due is an error.
+const Subcommand* Parser::chosen() const {
+  const std::vector<CLI::App*> given = app_.get_subcommands();
+  const Subcommand* command = parsed();
+  if (command != nullptr || given.empty()) return command;
+  std::vector<std::string> uses;
+  for (const auto& one : commands_) {
+    if (first_word(one->spec->name) == given.front()->get_name()) {
+      uses.push_back(fmt::format("{} {}", one->spec->name, one->spec->arguments));
+    }
+  }
+  throw UsageError(fmt::format("{} wants to know what to do: {}", given.front()->get_name(), fmt::join(uses, ", or ")));
 }
 
 std::vector<Given> Parser::given_on_line() const {
@@ -192,50 +246,52 @@ void apply(Config& config, const std::vector<Given>& all) {
   }
 }
 
-Config Parser::config_of(Action action) const {
+Config Parser::config_of(const CommandSpec* spec) const {
   const std::vector<Given> file = given_in_file(), line = given_on_line();
   const auto given = [&](std::string_view option) { return names(file, option) || names(line, option); };
-  const bool bare = action == Action::train && !given("model") && !given("data") && !given("shards");
+  const bool has_preset = spec == nullptr || spec->on_preset;
+  const bool bare = has_preset && !given("model") && !given("data") && !given("shards");
   Config config = bare ? preset() : Config{};
   apply(config, file);
   apply(config, line);
   if (config.steps == 0 && config.epochs == 0) config.epochs = 1;
-  if (action == Action::train) {
-    check_run_options(config);
-  } else if (!source_.empty()) {
-    config.model.source = source_;
-  }
+  if (spec == nullptr) check_run_options(config);
   return config;
-}
-
-void require(const std::string& value, std::string_view usage) {
-  if (value.empty()) throw UsageError(fmt::format("an argument is missing: {}", usage));
 }
 
 Command Parser::parse(std::span<const std::string> arguments) {
   split(arguments);
+  Command command;
+  if (version_->count() > 0) command.wish = Command::Wish::version;
+  if (help_->count() > 0) command.wish = Command::Wish::help;
   refuse_swallowed();
   refuse_unknown(arguments);
-  Command command;
-  command.action = action();
-  command.topic = topic_;
-  command.output = output_;
-  command.with_weights = !no_weights_;
-  switch (command.action) {
-    case Action::help_page:
-    case Action::version:
-    case Action::help_topic: return command;
-    case Action::model_show: require(source_, "dmltrain model show FILE|NAME"); break;
-    case Action::model_export: require(output_, "dmltrain model export NAME OUT.onnx [--no-weights]"); break;
-    case Action::model_partition: require(output_, "dmltrain model partition FILE OUT/ --d D --p P --t T"); break;
-    case Action::train: break;
+  const Subcommand* chosen_command = chosen();
+  if (chosen_command != nullptr) {
+    command.spec = chosen_command->spec;
+    command.arguments = chosen_command->arguments;
+    for (const auto& [own, option] : chosen_command->options) {
+      if (option->count() > 0) command.own[std::string(own->name)] = option->results();
+    }
   }
-  command.config = config_of(command.action);
+  if (command.wish != Command::Wish::run) return command;
+  if (command.spec != nullptr && command.arguments.size() < command.spec->least_arguments) {
+    throw UsageError(
+        fmt::format("an argument is missing: dmltrain {} {}", command.spec->name, command.spec->arguments));
+  }
+  command.config = config_of(command.spec);
   return command;
 }
 
 }  // namespace
 
-Command parse_command_line(std::span<const std::string> arguments) { return Parser().parse(arguments); }
+std::string Command::text(std::string_view option, std::string_view otherwise) const {
+  const auto given = own.find(option);
+  return given == own.end() ? std::string(otherwise) : given->second.back();
+}
+
+Command parse_command_line(std::span<const std::string> arguments, std::span<const CommandSpec> commands) {
+  return Parser(commands).parse(arguments);
+}
 
 }  // namespace dml

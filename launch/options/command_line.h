@@ -1,27 +1,59 @@
 // From the words of a command line to one value that says all: what to do, and the Config to do it with.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
+#include "launch/options/option_table.h"
 #include "launch/options/usage_error.h"
 #include "runtime/config.h"
 
 namespace dml {
 
-enum class Action : std::uint8_t { train, help_page, version, help_topic, model_show, model_export, model_partition };
+class Terminal;
+struct Command;
 
+/// An option that one command has beside those of training; one of the same name goes over training's.
+struct OwnOption {
+  std::string_view name;   ///< "out": `--out`
+  std::string_view value;  ///< what stands for the value in --help; empty: a flag
+  std::string_view help;
+  bool is_list = false;  ///< can be given several times
+};
+
+/// `dmltrain NAME ARGUMENTS [OPTIONS]`: all that is no training.
+struct CommandSpec {
+  std::string_view name;       ///< of one or two words: "model show"
+  std::string_view arguments;  ///< as usage says them: "FILE|NAME"
+  std::string_view summary;    ///< at most 30 characters
+  std::size_t least_arguments = 0, most_arguments = 0;
+  bool on_preset = false;  ///< without a model it takes training's preset
+  std::vector<OwnOption> options = {};
+  /// Does it; the exit code of the program. Throws what goes wrong.
+  int (*run)(const Command& command, Terminal& terminal) = nullptr;
+};
+
+/// What to do, with what.
 struct Command {
-  Action action = Action::train;
-  Config config;             ///< for the model commands, config.model.source is their FILE or NAME
-  std::string topic;         ///< of help; empty: the list of topics
-  std::string output;        ///< file of model export, folder of model partition
-  bool with_weights = true;  ///< of model export
+  enum class Wish : std::uint8_t { run, help, version };
+  Wish wish = Wish::run;
+  const CommandSpec* spec = nullptr;  ///< null: trains
+  Config config;                      ///< of all training's options
+  std::vector<std::string> arguments;
+  std::map<std::string, std::vector<std::string>, std::less<>> own;  ///< options of the command alone, as given
+
+  bool has(std::string_view option) const { return own.contains(option); }
+  /// The last value of one of the command's own options.
+  std::string text(std::string_view option, std::string_view otherwise = "") const;
 };
 
 /// Reads the command line over the file of --config over the defaults; the built-in preset is below both where neither
 /// a model nor data nor shards are given. Throws UsageError with one line that names the word or key, its place, and
-/// what would do.
-Command parse_command_line(std::span<const std::string> arguments);
+/// what would do. `commands` must outlive the result.
+Command parse_command_line(std::span<const std::string> arguments, std::span<const CommandSpec> commands);
 
 }  // namespace dml

@@ -4,6 +4,7 @@
 
 #include <sstream>
 
+#include "launch/commands.h"
 #include "launch/help/topics.h"
 #include "launch/options/option_table.h"
 #include "launch/options/usage_error.h"
@@ -12,7 +13,7 @@ namespace dml {
 namespace {
 
 TEST(HelpPage, HoldsEveryOptionGroupAndDefault) {
-  const std::string page = help_page({});
+  const std::string page = help_page(all_commands(), {});
   for (const OptionSpec& spec : option_table()) {
     EXPECT_NE(page.find("\n  --" + spec.name + " "), std::string::npos) << spec.name;
     EXPECT_NE(page.find("\n" + spec.group + "\n"), std::string::npos) << spec.group;
@@ -22,9 +23,9 @@ TEST(HelpPage, HoldsEveryOptionGroupAndDefault) {
 }
 
 TEST(HelpPage, FitsAndIsPlainWithoutColour) {
-  const std::string page = help_page({});
+  const std::string page = help_page(all_commands(), {});
   EXPECT_EQ(page.find('\033'), std::string::npos);
-  EXPECT_NE(help_page({true}).find('\033'), std::string::npos);
+  EXPECT_NE(help_page(all_commands(), {true}).find('\033'), std::string::npos);
   std::istringstream lines(page);
   for (std::string line; std::getline(lines, line);) EXPECT_LE(display_width(line), 104U) << line;
 }

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "launch/commands.h"
 #include "launch/options/config_file.h"
 #include "launch/options/option_table.h"
 #include "launch/options/preset.h"
@@ -21,7 +22,7 @@ std::vector<std::string> words(const std::string& line) {
   return all;
 }
 
-Command parse(const std::string& line) { return parse_command_line(words(line)); }
+Command parse(const std::string& line) { return parse_command_line(words(line), all_commands()); }
 
 /// The text of the UsageError, or "" where there is none.
 std::string error_of(const std::string& line) {
@@ -126,24 +127,49 @@ TEST(CommandLine, LengthIsByStepsOrByEpochs) {
   EXPECT_NE(error_of("--epochs 2 --steps 3").find("both given"), std::string::npos);
 }
 
-TEST(CommandLine, Actions) {
-  EXPECT_EQ(parse("--help").action, Action::help_page);
-  EXPECT_EQ(parse("-h --d 2").action, Action::help_page);
-  EXPECT_EQ(parse("--version").action, Action::version);
-  EXPECT_EQ(parse("help").action, Action::help_topic);
-  EXPECT_EQ(parse("help layouts").topic, "layouts");
+TEST(CommandLine, Commands) {
+  EXPECT_EQ(parse("--d 2").spec, nullptr);
+  EXPECT_EQ(parse("--help").wish, Command::Wish::help);
+  EXPECT_EQ(parse("-h --d 2").wish, Command::Wish::help);
+  EXPECT_EQ(parse("--version").wish, Command::Wish::version);
+  EXPECT_EQ(parse("help").spec->name, "help");
+  EXPECT_EQ(parse("help layouts").arguments, std::vector<std::string>{"layouts"});
   const Command show = parse("model show m.onnx --dim N=3");
-  EXPECT_EQ(show.action, Action::model_show);
-  EXPECT_EQ(show.config.model.source, "m.onnx");
+  EXPECT_EQ(show.spec->name, "model show");
+  EXPECT_EQ(show.arguments, std::vector<std::string>{"m.onnx"});
   EXPECT_EQ(show.config.model.dims.at("N"), 3);
+  const Command asked = parse("model show --help");
+  EXPECT_EQ(asked.wish, Command::Wish::help);
+  EXPECT_EQ(asked.spec->name, "model show");
   const Command written = parse("model export gpt:layers=2 out.onnx --no-weights");
-  EXPECT_EQ(written.action, Action::model_export);
-  EXPECT_EQ(written.output, "out.onnx");
-  EXPECT_FALSE(written.with_weights);
+  EXPECT_EQ(written.spec->name, "model export");
+  EXPECT_EQ(written.arguments.back(), "out.onnx");
+  EXPECT_TRUE(written.has("no-weights"));
   const Command cut = parse("model partition m.onnx --d 2 --p 3 --t 4 out/");
-  EXPECT_EQ(cut.action, Action::model_partition);
-  EXPECT_EQ(cut.output, "out/");
+  EXPECT_EQ(cut.spec->name, "model partition");
+  EXPECT_EQ(cut.arguments.back(), "out/");
   EXPECT_EQ(cut.config.layout.t, 4);
+}
+
+int nothing(const Command& /*command*/, Terminal& /*terminal*/) { return 0; }
+
+TEST(CommandLine, ACommandsOwnOptions) {
+  const std::vector<CommandSpec> commands{
+      {.name = "draw",
+       .arguments = "",
+       .summary = "draws",
+       .on_preset = true,
+       .options = {{"schedule", "NAME", "one or more", true}, {"open", "", "shows"}},
+       .run = nothing}};
+  const Command draw = parse_command_line(words("draw --schedule gpipe --schedule 1f1b --open --batch 32"), commands);
+  EXPECT_EQ(draw.own.at("schedule"), (std::vector<std::string>{"gpipe", "1f1b"}));
+  EXPECT_EQ(draw.text("schedule"), "1f1b");
+  EXPECT_EQ(draw.text("out", "here"), "here");
+  EXPECT_TRUE(draw.has("open"));
+  EXPECT_EQ(draw.config.data.batch, 32);
+  EXPECT_EQ(draw.config.data.source, "builtin:text");
+  EXPECT_THROW(parse_command_line(words("draw --schedule --open"), commands), UsageError);
+  EXPECT_THROW(parse_command_line(words("draw more"), commands), UsageError);
 }
 
 struct BadLine {
@@ -185,9 +211,10 @@ TEST(CommandLine, ErrorsNameTheWordAndWhatWouldDo) {
        "--batch 4 has fewer samples than the 16 microbatches of a step (--d 2 times --microbatches 8)"},
       {"--config /nowhere/c.toml",
        "--config /nowhere/c.toml: there is no such file, it is empty, or it cannot be read"},
-      {"model export gpt", "an argument is missing: dmltrain model export NAME OUT.onnx [--no-weights]"},
+      {"model export gpt", "an argument is missing: dmltrain model export NAME OUT.onnx"},
       {"model",
-       "model wants to know what to do: model show FILE, model export NAME OUT.onnx, or model partition FILE OUT"},
+       "model wants to know what to do: model show FILE|NAME, or model export NAME OUT.onnx, or model partition FILE "
+       "OUT/"},
   };
   for (const BadLine& row : rows) EXPECT_EQ(error_of(row.line), row.error) << row.line;
 }

@@ -1,0 +1,21 @@
+#include "launch/commands.h"
+
+#include <vector>
+
+#include "launch/failure.h"
+#include "launch/help_page.h"
+#include "launch/model_command.h"
+
+namespace dml {
+
+std::span<const CommandSpec> all_commands() {
+  static const std::vector<CommandSpec> commands{
+      help_command(),
+      model_show_command(),
+      model_export_command(),
+      model_partition_command(),
+  };
+  return commands;
+}
+
+}  // namespace dml
