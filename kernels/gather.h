@@ -11,9 +11,13 @@ struct GatherShape {
   std::int64_t rows = 0;
   std::int64_t inner = 1;
   std::int64_t indices = 0;  ///< how many
-  /// Of a table that is a slice [offset, offset + rows) of a greater one: indices outside it give zeros and get no
-  /// gradient. Without it an index is in [-rows, rows), the negative ones counting from the end.
+  /// Of a table that is the slice [offset, offset + rows) of one of `whole` rows: indices outside the slice give zeros
+  /// and get no gradient. An index is in [-whole, whole), or in [-rows, rows) without a slice, the negative ones
+  /// counting from the end.
   std::optional<std::int64_t> offset;
+  std::int64_t whole = 0;
+
+  std::int64_t rows_to_index() const { return offset ? whole : rows; }
 };
 
 }  // namespace dml

@@ -13,19 +13,18 @@ namespace {
 
 template <typename Index>
 void check_indices(const Index* indices, const GatherShape& shape) {
-  if (shape.offset) return;
+  const std::int64_t rows = shape.rows_to_index();
   for (std::int64_t i = 0; i < shape.indices; ++i) {
-    if (indices[i] < -shape.rows || indices[i] >= shape.rows) {
+    if (indices[i] < -rows || indices[i] >= rows) {
       throw std::invalid_argument("[gather] index " + std::to_string(indices[i]) + " at position " + std::to_string(i) +
-                                  " of a table of " + std::to_string(shape.rows) + " rows");
+                                  " of a table of " + std::to_string(rows) + " rows");
     }
   }
 }
 
 /// Row of this table, or -1 where the slice does not hold it.
 std::int64_t row_of(std::int64_t index, const GatherShape& shape) {
-  if (!shape.offset) return index < 0 ? index + shape.rows : index;
-  const std::int64_t row = index - *shape.offset;
+  const std::int64_t row = (index < 0 ? index + shape.rows_to_index() : index) - shape.offset.value_or(0);
   return row >= 0 && row < shape.rows ? row : -1;
 }
 

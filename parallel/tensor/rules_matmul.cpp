@@ -182,7 +182,7 @@ void localize_gather(Attributes& attrs, const Graph& graph, const Node& node, co
   const Shape& x = graph.shape(node.inputs[0]);
   const Sharding& table = strategy.inputs[0];
   if (table.is_shard() && table.dim == x.normalize(attrs.integer("axis"))) {
-    attrs.set("offset", part_begin(table.units, place.size, place.index));
+    attrs.set("offset", part_begin(table.units, place.size, place.index)).set("whole", table.units);
   }
 }
 
@@ -191,7 +191,7 @@ void localize_gather_grad(Attributes& attrs, const Graph& graph, const Node& nod
   const Shape& dx = graph.shape(node.outputs[0]);
   const Sharding& table = strategy.outputs[0];
   if (table.is_shard() && table.dim == dx.normalize(attrs.integer("axis"))) {
-    attrs.set("offset", part_begin(table.units, place.size, place.index));
+    attrs.set("offset", part_begin(table.units, place.size, place.index)).set("whole", table.units);
   }
   localize_shape(attrs, graph, node, strategy, place);
 }

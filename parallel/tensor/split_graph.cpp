@@ -213,7 +213,7 @@ class Writer {
     Node stats = node;
     stats.op = op("CrossEntropyStats");
     stats.name = node.name + ".stats";
-    stats.attrs.set("offset", part_begin(logits.units, place_.size, place_.index));
+    stats.attrs.set("offset", part_begin(logits.units, place_.size, place_.index)).set("whole", logits.units);
     stats.outputs = {new_value(node.outputs[1], "stats", stats_shape, {})};
     const ValueId local_stats = stats.outputs[0];
     append(std::move(stats), id);

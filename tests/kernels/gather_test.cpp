@@ -21,25 +21,23 @@ struct Case {
 };
 
 const std::vector<Case> kCases = {
-    {{1, 5, 3, 4, {}}},  {{3, 7, 1, 9, {}}},     {{1, 257, 130, 1000, {}}},
-    {{2, 4, 65, 11, 0}}, {{1, 10, 64, 333, 20}}, {{1, 3, 1, 0, {}}},
+    {{1, 5, 3, 4, {}}},      {{3, 7, 1, 9, {}}},         {{1, 257, 130, 1000, {}}},
+    {{2, 4, 65, 11, 0, 12}}, {{1, 10, 64, 333, 20, 50}}, {{1, 3, 1, 0, {}}},
 };
 
 std::vector<std::int64_t> indices_of(const GatherShape& shape) {
   std::mt19937 generator(5);
-  const std::int64_t spread = shape.offset ? 3 * shape.rows + *shape.offset : 2 * shape.rows;
+  const std::int64_t rows = shape.rows_to_index();
   std::vector<std::int64_t> indices;
   for (std::int64_t i = 0; i < shape.indices; ++i) {
-    const auto drawn = static_cast<std::int64_t>(generator() % static_cast<unsigned>(spread));
-    indices.push_back(shape.offset ? drawn : drawn - shape.rows);
+    indices.push_back(static_cast<std::int64_t>(generator() % static_cast<unsigned>(2 * rows)) - rows);
   }
   return indices;
 }
 
 std::int64_t row_of(const GatherShape& shape, std::int64_t index) {
-  if (!shape.offset) return index < 0 ? index + shape.rows : index;
-  const bool inside = index >= *shape.offset && index < *shape.offset + shape.rows;
-  return inside ? index - *shape.offset : -1;
+  const std::int64_t row = (index < 0 ? index + shape.rows_to_index() : index) - shape.offset.value_or(0);
+  return row >= 0 && row < shape.rows ? row : -1;
 }
 
 TEST(Gather, TakesRows) {

@@ -54,12 +54,9 @@ void for_each_gathered(const Call& call, const Shape& table, const Tensor64& ind
   for_each(gathered, [&](const Index& i) {
     const auto end = first + indices.shape.rank();
     auto row = static_cast<std::int64_t>(at(indices, Index(i.begin() + first, i.begin() + end)));
-    if (call.attrs().has("offset")) {
-      row -= call.attrs().integer("offset");
-      if (row < 0 || row >= table[axis]) return;
-    } else if (row < 0) {
-      row += table[axis];
-    }
+    if (row < 0) row += call.attrs().integer("whole", table[axis]);
+    row -= call.attrs().integer("offset", 0);
+    if (row < 0 || row >= table[axis]) return;
     Index in_table(i.begin(), i.begin() + first);
     in_table.push_back(row);
     in_table.insert(in_table.end(), i.begin() + end, i.end());

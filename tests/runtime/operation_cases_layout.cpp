@@ -84,7 +84,7 @@ OperationCases slicing_cases() {
 
 OperationCases gather_cases() {
   const auto along = [](int axis) { return with({{"axis", axis}}); };
-  const auto part = [](int axis, int offset) { return with({{"axis", axis}, {"offset", offset}}); };
+  const auto part = [](int axis, int offset) { return with({{"axis", axis}, {"offset", offset}, {"whole", 15}}); };
   const auto grad = [](Attributes attrs, Ints shape) { return attrs.set("shape", std::move(shape)); };
   return {
       {"Gather", {real({9, 17}), whole({2, 5}, 0, 8)}, along(0), kExact},
@@ -93,11 +93,11 @@ OperationCases gather_cases() {
       {"Gather", {real({3, 6}), whole({}, 0, 5)}, along(-1), kExact},
       {"Gather", {whole({6}, -9, 9), whole({2, 2}, 0, 5)}, along(0), kExact},
       {"Gather", {real({5, 8}), whole({3, 7}, 0, 14)}, part(0, 5), kExact},
-      {"Gather", {real({5, 8}), whole({6}, 0, 9)}, part(0, 0), kExact},
+      {"Gather", {real({5, 8}), whole({6}, -15, 9)}, part(0, 0), kExact},
       {"GatherGrad", {real({2, 5, 17}), whole({2, 5}, 0, 8)}, grad(along(0), {9, 17})},
       {"GatherGrad", {real({40, 4}), whole({40}, -3, 2)}, grad(along(0), {3, 4})},
       {"GatherGrad", {real({3, 4, 5}), whole({4}, 0, 5)}, grad(along(1), {3, 6, 5})},
-      {"GatherGrad", {real({3, 7, 8}), whole({3, 7}, 0, 14)}, grad(part(0, 5), {5, 8})},
+      {"GatherGrad", {real({3, 7, 8}), whole({3, 7}, -15, 14)}, grad(part(0, 5), {5, 8})},
       {"GatherGrad", {real({300, 33}), whole({300}, 0, 4)}, grad(along(0), {5, 33}), {1e-5, 1e-5}},
   };
 }
@@ -164,7 +164,7 @@ OperationCases loss_cases() {
                      sums,
                      "CrossEntropy",
                      {0, 1}});
-    const auto sliced = with({{"offset", classes}});
+    const auto sliced = with({{"offset", classes}, {"whole", 3 * classes}});
     cases.push_back({"CrossEntropyStats", {real(logits, -8, 8), labels(rows, 3 * classes)}, sliced, sums});
     cases.push_back({"CrossEntropyGrad", {real(logits), labels(rows, 3 * classes), real(rows, 3, 5)}, sliced, sums});
     Shape stats{3};

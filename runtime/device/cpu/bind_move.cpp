@@ -24,7 +24,10 @@ GatherShape gather_shape(const BindArgs& args, const Shape& table, const Shape& 
   shape.rows = table[axis];
   shape.inner = table.product(axis + 1, table.rank());
   shape.indices = indices.num_elements();
-  if (args.node.attrs.has("offset")) shape.offset = args.node.attrs.integer("offset");
+  if (args.node.attrs.has("offset")) {
+    shape.offset = args.node.attrs.integer("offset");
+    shape.whole = args.node.attrs.integer("whole");
+  }
   return shape;
 }
 

@@ -136,8 +136,10 @@ TEST(KernelTable, MovesOfElements) {
   const auto parts = execute("Split", {x}, Attributes().set("axis", std::int64_t{1}).set("sizes", Ints{1, 2}));
   EXPECT_EQ(values(parts[1]), (Floats{2, 3, 5, 6}));
   EXPECT_EQ(values(execute("Gather", {x, indices({2}, {-1, 0})})[0]), (Floats{4, 5, 6, 1, 2, 3}));
-  EXPECT_EQ(values(execute("Gather", {x, indices({2}, {10, 12})}, Attributes().set("offset", std::int64_t{9}))[0]),
-            (Floats{4, 5, 6, 0, 0, 0}));
+  const auto slice_of_14 = Attributes().set("offset", std::int64_t{9}).set("whole", std::int64_t{14});
+  EXPECT_EQ(values(execute("Gather", {x, indices({2}, {10, 12})}, slice_of_14)[0]), (Floats{4, 5, 6, 0, 0, 0}));
+  EXPECT_EQ(values(execute("Gather", {x, indices({2}, {-5, -14})}, slice_of_14)[0]), (Floats{1, 2, 3, 0, 0, 0}));
+  EXPECT_THROW(execute("Gather", {x, indices({1}, {14})}, slice_of_14), std::invalid_argument);
   const auto units = Attributes().set("dim", std::int64_t{1}).set("units", std::int64_t{3});
   EXPECT_EQ(values(execute("ShardSlice", {x},
                            Attributes(units).set("begin", std::int64_t{1}).set("end", std::int64_t{3}))[0]),
