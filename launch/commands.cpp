@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "launch/failure.h"
+#include "launch/graph_command.h"
 #include "launch/help_page.h"
 #include "launch/model_command.h"
 
@@ -11,6 +12,7 @@ namespace dml {
 std::span<const CommandSpec> all_commands() {
   static const std::vector<CommandSpec> commands{
       help_command(),
+      graph_command(),
       model_show_command(),
       model_export_command(),
       model_partition_command(),

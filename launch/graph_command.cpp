@@ -1,0 +1,99 @@
+#include "launch/graph_command.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+#include <sstream>
+
+#include "launch/atomic_file.h"
+#include "launch/failure.h"
+#include "launch/report/graph/drawing.h"
+#include "launch/report/graph/svg_tree.h"
+#include "launch/report/number_text.h"
+#include "launch/report/terminal.h"
+#include "runtime/layout_plan.h"
+
+namespace dml {
+namespace {
+
+/// The kinds of files that --emit names, and what each one shows in a browser.
+struct Form {
+  std::string_view name;
+  std::string_view first_file;
+  std::vector<OutputFile> (*make)(const Drawing& drawing, LayoutPlan& plan);
+};
+
+std::vector<OutputFile> svg(const Drawing& drawing, LayoutPlan& /*plan*/) { return svg_tree(drawing); }
+
+constexpr Form kForms[] = {
+    {"svg", "interactive_high_level.svg", svg},
+};
+
+std::string form_names() {
+  std::string names;
+  for (const Form& form : kForms) names += (names.empty() ? "" : ", ") + std::string(form.name);
+  return names;
+}
+
+std::vector<const Form*> chosen_forms(const Command& command) {
+  std::vector<const Form*> forms;
+  std::istringstream words(command.text("emit", form_names()));
+  for (std::string word; std::getline(words, word, ',');) {
+    word.erase(0, word.find_first_not_of(' '));
+    const Form* form =
+        std::find_if(std::begin(kForms), std::end(kForms), [&](const Form& f) { return f.name == word; });
+    if (form == std::end(kForms))
+      throw UsageError(fmt::format("--emit {}: no such form; give some of: {}", word, form_names()));
+    forms.push_back(form);
+  }
+  return forms;
+}
+
+/// Pages of an earlier drawing of more stages, layers or ranks would be left over.
+void remove_leftovers(const std::filesystem::path& folder, const std::vector<OutputFile>& files) {
+  std::set<std::string> kept;
+  for (const OutputFile& file : files) kept.insert(file.name);
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if ((name.ends_with("_detail.svg") || name.ends_with(".et")) && !kept.contains(name))
+      std::filesystem::remove(entry);
+  }
+}
+
+void write_all(const std::string& folder, const std::vector<OutputFile>& files) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) throw IoError(fmt::format("the folder '{}' cannot be made: {}", folder, error.message()));
+  for (const OutputFile& file : files) write_file((std::filesystem::path(folder) / file.name).string(), file.content);
+  remove_leftovers(folder, files);
+}
+
+int run(const Command& command, Terminal& terminal) {
+  const std::vector<const Form*> forms = chosen_forms(command);
+  const std::string folder = command.text("out", "graph");
+  LayoutPlan plan(command.config);
+  const Drawing drawing = make_drawing(plan.model().name(), plan.mesh(), plan.options().schedule,
+                                       [&](int rank) { return plan.partition(rank); });
+  std::vector<OutputFile> files;
+  for (const Form* form : forms) std::ranges::move(form->make(drawing, plan), std::back_inserter(files));
+  write_all(folder, files);
+  terminal.print(fmt::format("wrote {} files of {} ranks to {}\n", files.size(), plan.mesh().world_size(), folder));
+  return exit_code::kDone;
+}
+
+}  // namespace
+
+CommandSpec graph_command() {
+  return {.name = "graph",
+          .arguments = "",
+          .summary = "the task graph as pictures",
+          .on_preset = true,
+          .options = {{"out", "DIR", "folder of the files (default graph)"},
+                      {"emit", "FORM,...", "svg, html, json, chakra (default all)"},
+                      {"open", "", "shows the graph in the browser"}},
+          .run = run};
+}
+
+}  // namespace dml

@@ -1,0 +1,65 @@
+#include "runtime/layout_plan.h"
+
+#include <algorithm>
+
+#include "runtime/data/dataset.h"
+#include "runtime/partition_options.h"
+
+namespace dml {
+
+BatchField likely_label(const ModelSource& model, const std::string& loss) {
+  const Graph graph = model.forward_graph(1);
+  const Value& output = graph.value(graph.output);
+  const bool is_loss = loss == "auto" && output.shape.num_elements() == 1;
+  if (is_loss || output.shape.rank() == 0) return {};
+  const bool by_class = loss == "cross_entropy" || (loss == "auto" && output.shape.rank() > 1);
+  BatchField label{"label", by_class ? DataType::i64 : DataType::f32, {}};
+  const int rank = output.shape.rank() - (by_class ? 1 : 0);
+  for (int dim = 1; dim < rank; ++dim) label.sample_shape.push_back(output.shape[dim]);
+  return label;
+}
+
+LayoutPlan::LayoutPlan(const Config& config)
+    : model_(config.model, config.seed),
+      mesh_(std::max(config.layout.d, 1), config.layout.p, config.layout.t, config.layout.order) {
+  choose_batch(config);
+}
+
+void LayoutPlan::choose_batch(const Config& config) {
+  std::int64_t batch =
+      config.data.batch > 0 ? config.data.batch : std::max<std::int64_t>(model_.file().written_batch(), 16);
+  if (config.data.source.empty()) {
+    model_.set_label(likely_label(model_, config.model.loss));
+    if (config.data.batch == 0)
+      batch = std::max(batch, std::int64_t{mesh_.d()} * std::max(config.layout.microbatches, 1));
+  } else {
+    const auto data = open_dataset(config.data, model_.data_inputs(), config.seed);
+    model_.set_data(*data);
+    if (data->is_given_batches()) batch = data->given_batch_size();
+  }
+  options_ = partition_options(config, batch);
+}
+
+const Graph& LayoutPlan::graph_of(std::int64_t samples) {
+  const auto found = graphs_.find(samples);
+  return found != graphs_.end() ? found->second : graphs_.emplace(samples, model_.graph(samples, true)).first->second;
+}
+
+const DividedModel& LayoutPlan::divided(int tensor_index) {
+  const auto found = divided_.find(tensor_index);
+  if (found != divided_.end()) return found->second;
+  DividedModel model = divide_model([this](std::int64_t samples) { return graph_of(samples); }, mesh_, tensor_index,
+                                    largest_microbatch(mesh_, options_), options_);
+  model.split_of = [this, tensor_index, split = std::move(model.split_of)](std::int64_t samples) {
+    const auto key = std::make_pair(tensor_index, samples);
+    const auto kept = split_graphs_.find(key);
+    return kept != split_graphs_.end() ? kept->second : split_graphs_.emplace(key, split(samples)).first->second;
+  };
+  return divided_.emplace(tensor_index, std::move(model)).first->second;
+}
+
+Partition LayoutPlan::partition(int rank) {
+  return make_partition(divided(mesh_.coordinate(rank).t), mesh_, rank, options_);
+}
+
+}  // namespace dml
