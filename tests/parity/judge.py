@@ -62,9 +62,10 @@ class Fixture:
         return self.distance[name]
 
 
-def compare_losses(fixture, optimizer, losses):
-    """Each step's loss; the finding is the worst step."""
-    want = fixture.tensors[f"losses.{optimizer}"].astype(np.float64)[: len(losses)]
+def compare_losses(fixture, optimizer, losses, of=""):
+    """Each step's loss; the finding is the worst step. `of`: ".module" for those of the PyTorch module, where the file
+    means another model."""
+    want = fixture.tensors[f"losses.{optimizer}{of}"].astype(np.float64)[: len(losses)]
     exact = fixture.tensors[f"losses.{optimizer}.f64"][: len(losses)]
     allowed = SCALE * np.maximum.accumulate(abs(want - exact)) + LOSS_RTOL * abs(want)
     error = abs(np.asarray(losses, np.float64)[: len(want)] - want)
