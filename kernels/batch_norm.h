@@ -1,4 +1,4 @@
-// Batch normalization in training (Ioffe and Szegedy, 2015) and its gradient.
+// Batch normalization (Ioffe and Szegedy, 2015) and its gradient.
 // x[batch, channels, inner]; the statistics of a channel are over batch and inner.
 #pragma once
 
@@ -28,6 +28,9 @@ struct BatchNormStatistics {
 /// y = (x - saved_mean) · saved_rstd · scale + bias; y may be x.
 void batch_norm(float* y, const BatchNormStatistics& statistics, const float* x, const float* scale, const float* bias,
                 const BatchNormExtents& extents, float epsilon, float momentum);
+/// The same by the running statistics: y = (x - mean) / sqrt(var + epsilon) · scale + bias; y may be x.
+void batch_norm_inference(float* y, const float* x, const float* scale, const float* bias, const float* mean,
+                          const float* var, const BatchNormExtents& extents, float epsilon);
 /// dbias = Σ dy, dscale = Σ dy · x̂, dx = scale · rstd · (dy - dbias/n - x̂ · dscale/n), x̂ = (x - mean) · rstd.
 /// dx may be dy.
 void batch_norm_grad(float* dx, float* dscale, float* dbias, const float* dy, const float* x, const float* scale,

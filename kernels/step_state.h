@@ -13,6 +13,7 @@ struct StepState {
   float clip_factor = 1;       ///< gradients are multiplied by it inside the update
   float bias_correction1 = 1;  ///< 1 - beta1^(step+1)
   float bias_correction2 = 1;  ///< 1 - beta2^(step+1)
+  bool trains = true;          ///< false: dropout drops nothing, batch norm takes and keeps the running statistics
 };
 
 }  // namespace dml

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <set>
+#include <stdexcept>
 
 #include "kernels/error.h"
 #include "models/op.h"
@@ -77,7 +78,12 @@ ModelSummary summarize(const Graph& graph, std::int64_t samples, std::span<const
 
 std::vector<Order> make_orders(const ScheduleDef& schedule, const Placement& placement,
                                const PartitionOptions& options) {
-  std::vector<Order> orders = schedule.orders(placement, options.microbatches);
+  if (schedule.copies > 1) {
+    throw std::invalid_argument(
+        fmt::format("[schedule] {} keeps two copies of the model: it can be simulated, not run; dualpipe-v needs one",
+                    schedule.name));
+  }
+  std::vector<Order> orders = schedule.orders({.placement = placement, .microbatches = options.microbatches});
   validate(orders, placement, options.microbatches);
   if (options.forward_only) {
     for (Order& order : orders) std::erase_if(order, [](const Action& a) { return a.phase != Phase::forward; });
@@ -157,6 +163,7 @@ Partition make_partition(const DividedModel& model, const Mesh& mesh, int rank, 
   Partition p(mesh, rank, placement_of(mesh, options.schedule));
   p.orders = make_orders(find_schedule(options.schedule), p.placement, options);
   p.keeps_output = options.needs_output;
+  p.forward_only = options.forward_only;
   p.mode = model.mode;
   p.stages = model.stages;
   p.summary = model.summary;

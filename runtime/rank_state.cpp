@@ -51,6 +51,7 @@ void RankState::add_validation(const Partition& partition) { compile(validation_
 void RankState::compile(Pass& pass, const Partition& partition) {
   pass.partition = &partition;
   pass.states.resize(partition.sizes.size());
+  for (StepState& state : pass.states) state.trains = !partition.forward_only;
   for (std::size_t m = 0; m < pass.states.size(); ++m) {
     pass.contexts.push_back({&pass.states[m], partition.first_samples[m]});
   }

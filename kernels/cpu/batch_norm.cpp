@@ -50,6 +50,16 @@ void batch_norm(float* y, const BatchNormStatistics& statistics, const float* x,
   });
 }
 
+void batch_norm_inference(float* y, const float* x, const float* scale, const float* bias, const float* mean,
+                          const float* var, const BatchNormExtents& extents, float epsilon) {
+  parallel_for(extents.channels, extents.batch * extents.inner, [&](std::int64_t c) {
+    const float factor = scale[c] / __builtin_sqrtf(var[c] + epsilon);
+    const float middle = mean[c];
+    const float shift = bias[c];
+    for_channel(extents, c, [&](std::int64_t i) { y[i] = mul_add(x[i] - middle, factor, shift); });
+  });
+}
+
 void batch_norm_grad(float* dx, float* dscale, float* dbias, const float* dy, const float* x, const float* scale,
                      const float* saved_mean, const float* saved_rstd, const BatchNormExtents& extents) {
   const std::int64_t n = extents.batch * extents.inner;
@@ -75,6 +85,10 @@ DML_DISPATCH(void, batch_norm,
              (float* y, const BatchNormStatistics& statistics, const float* x, const float* scale, const float* bias,
               const BatchNormExtents& extents, float epsilon, float momentum),
              (y, statistics, x, scale, bias, extents, epsilon, momentum));
+DML_DISPATCH(void, batch_norm_inference,
+             (float* y, const float* x, const float* scale, const float* bias, const float* mean, const float* var,
+              const BatchNormExtents& extents, float epsilon),
+             (y, x, scale, bias, mean, var, extents, epsilon));
 DML_DISPATCH(void, batch_norm_grad,
              (float* dx, float* dscale, float* dbias, const float* dy, const float* x, const float* scale,
               const float* saved_mean, const float* saved_rstd, const BatchNormExtents& extents),

@@ -46,6 +46,17 @@ TEST_P(BatchNorm, RunningStatisticsArePyTorchs) {
   EXPECT_FLOAT_EQ(result.next_var[0], static_cast<float>(0.9 + 0.1 * 14 / 3));
 }
 
+// torch.nn.BatchNorm1d(1).eval() with running_mean 0.5, running_var 4, weight 3, bias 1 on [1, 2.5]: 3/4 + 1, 3 + 1.
+TEST_P(BatchNorm, InUseTakesTheRunningStatistics) {
+  Guarded<float> x(2), y(2);
+  x[0] = 1, x[1] = 2.5f;
+  const float mean = 0.5f, var = 4, scale = 3, bias = 1;
+  cpu::batch_norm_inference(y.data(), x.data(), &scale, &bias, &mean, &var, {2, 1, 1}, 0);
+  EXPECT_FLOAT_EQ(y[0], 1.75f);
+  EXPECT_FLOAT_EQ(y[1], 4.0f);
+  EXPECT_TRUE(y.intact());
+}
+
 TEST_P(BatchNorm, OneElementPerChannelIsFinite) {
   const Normalized result(normal(5, 1), {1, 5, 1}, 0.9f);
   for (std::int64_t i = 0; i < 5; ++i) EXPECT_EQ(result.y[i], 0.0f);

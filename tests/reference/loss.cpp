@@ -119,9 +119,10 @@ void dropout(const Call& call) {
       auto& along = place[static_cast<std::size_t>(dim)];
       along = place_in_whole(shard, along);
     }
-    std::int64_t element = 0;
+    const std::int64_t rows = call.attrs().integer("sample_rows", 1);
+    std::int64_t element = i[0] % rows;
     for (int d = 1; d < whole.rank(); ++d) element = element * whole[d] + place[static_cast<std::size_t>(d)];
-    const bool kept = is_kept(call, call.step.first_sample + i[0], element);
+    const bool kept = is_kept(call, call.step.first_sample + i[0] / rows, element);
     at(call.out[0], i) = kept ? at(x, i) / (1 - call.attrs().real("ratio")) : 0;
   });
 }

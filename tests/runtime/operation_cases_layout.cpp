@@ -134,6 +134,10 @@ OperationCases dropout_cases() {
     cases.push_back({operation, {real({1025})}, drop(0.1, 3)});
     cases.push_back({operation, {real({2, 9000})}, drop(0.25, 1)});
     cases.push_back({operation, {real({4, 6})}, drop(0, 2)});
+    cases.push_back({operation, {real({6, 5})}, drop(0.5, 2).set("sample_rows", std::int64_t{3})});
+    cases.push_back({operation,
+                     {real({4, 6})},
+                     drop(0.5, 2).set("sample_rows", std::int64_t{2}).set("shard", Ints{1, 3, 4, 1, 1, 3})});
     cases.push_back({operation, {real({3, 5, 12})}, drop(0.5, 4).set("shard", Ints{2, 3, 4, 2, 1, 3})});
     cases.push_back({operation, {real({3, 4, 5})}, drop(0.5, 4).set("shard", Ints{1, 1, 9, 2, 7, 9})});
   }

@@ -47,13 +47,24 @@ void lower_softmax(Lowering& lowering) {
   lowering.finish(lowering.node.type(), {lowering.input(0)}, Attributes().set("axis", axis));
 }
 
+/// Rows of `shape` that belong to one sample: several where batch and time are one dim, as in [B·T, C].
+std::int64_t rows_of_a_sample(const Graph& graph, const Shape& shape) {
+  if (shape.rank() == 0 || graph.inputs.empty()) return 1;
+  const Shape& fed = graph.shape(graph.inputs.front());
+  const bool is_merged = fed.rank() > 0 && fed[0] > 0 && shape[0] >= fed[0] && shape[0] % fed[0] == 0;
+  return is_merged ? shape[0] / fed[0] : 1;
+}
+
 // Outside training mode, and with a ratio of 0, it is nothing. Sites are counted so that each draws a mask of its own.
 void lower_dropout(Lowering& lowering) {
   if (lowering.node.has_output(1)) lowering.node.fail("its mask is read, which is not supported");
   const double ratio = lowering.scalar(1, 0.5);
   if (lowering.scalar(2, 0) == 0 || ratio == 0) return lower_identity(lowering);
   lowering.finish("Dropout", {lowering.input(0)},
-                  Attributes().set("ratio", ratio).set("site", lowering.next_dropout_site()));
+                  Attributes()
+                      .set("ratio", ratio)
+                      .set("site", lowering.next_dropout_site())
+                      .set("sample_rows", rows_of_a_sample(lowering.graph, lowering.shape(0))));
 }
 
 }  // namespace dml

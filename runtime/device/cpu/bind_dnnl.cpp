@@ -138,8 +138,15 @@ Kernel bind_batch_norm(const BindArgs& args) {
   return [statistics, y = f32_out(args, 0), x = f32_in(args, 0), scale = f32_in(args, 1), bias = f32_in(args, 2),
           extents = batch_norm_extents(args.in[0].shape),
           epsilon = static_cast<float>(args.node.attrs.real("epsilon", 1e-5)),
-          momentum = static_cast<float>(args.node.attrs.real("momentum", 0.9))] {
-    cpu::batch_norm(y, statistics, x, scale, bias, extents, epsilon, momentum);
+          momentum = static_cast<float>(args.node.attrs.real("momentum", 0.9)), context = &args.context] {
+    if (context->state->trains) {
+      cpu::batch_norm(y, statistics, x, scale, bias, extents, epsilon, momentum);
+      return;
+    }
+    cpu::batch_norm_inference(y, x, scale, bias, statistics.mean, statistics.var, extents, epsilon);
+    if (statistics.next_mean == statistics.mean) return;
+    std::copy_n(statistics.mean, extents.channels, statistics.next_mean);
+    std::copy_n(statistics.var, extents.channels, statistics.next_var);
   };
 }
 

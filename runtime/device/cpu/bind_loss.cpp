@@ -19,8 +19,8 @@ struct Rows {
 
 Rows rows_of(const Shape& logits) { return {logits.product(0, logits.rank() - 1), logits.back()}; }
 
-/// Of samples with `elems` elements here. The attribute is (dim, outer, units, inner, begin, end); the samples are dim
-/// 0 and never split.
+/// Of samples with `elems` elements here. The attribute is (dim, outer, units, inner, begin, end); the samples are in
+/// dim 0, which is never split.
 DropoutShard dropout_shard(const BindArgs& args, const Shape& shape, std::int64_t elems) {
   const auto shard = args.node.attrs.integers("shard");
   if (shard.empty()) return {elems, elems, 0};
@@ -36,8 +36,9 @@ DropoutShard dropout_shard(const BindArgs& args, const Shape& shape, std::int64_
 
 Kernel bind_dropout(const BindArgs& args) {
   const Shape& shape = args.in[0].shape;
-  const std::int64_t samples = shape.rank() > 0 ? shape[0] : 1;
-  const std::int64_t elems = shape.product(1, shape.rank());
+  const std::int64_t rows = args.node.attrs.integer("sample_rows", 1);
+  const std::int64_t samples = shape.rank() > 0 ? shape[0] / rows : 1;
+  const std::int64_t elems = rows * shape.product(1, shape.rank());
   DropoutSite site;
   site.site = args.node.attrs.integer("site");
   site.ratio = args.node.attrs.real("ratio");
@@ -47,6 +48,7 @@ Kernel bind_dropout(const BindArgs& args) {
     now.seed = context->state->seed;
     now.step = context->state->step;
     now.first_sample = context->first_sample;
+    if (!context->state->trains) now.ratio = 0;
     cpu::dropout(y, x, samples, elems, now, shard);
   };
 }

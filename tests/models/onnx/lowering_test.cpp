@@ -172,7 +172,21 @@ TEST(OnnxLowering, DropoutCountsItsSites) {
   EXPECT_EQ(built.node(0).attrs.real("ratio"), 0.25);
   EXPECT_EQ(built.node(1).attrs.real("ratio"), 0.5);
   EXPECT_EQ(built.node(1).attrs.integer("site"), 1);
+  EXPECT_EQ(built.node(1).attrs.integer("sample_rows"), 1);
   EXPECT_EQ(built.find_value("ratio"), kNone);
+}
+
+TEST(OnnxLowering, DropoutKnowsTheRowsOfASample) {
+  onnx::ModelProto proto = small_model();
+  onnx::GraphProto& graph = *proto.mutable_graph();
+  add_initializer(graph, "target", {2}, std::vector<std::int64_t>{-1, 2});
+  onnx::TensorProto& training = add_initializer(graph, "training", DataType::boolean, {});
+  training.set_raw_data(std::string(1, '\1'));
+  add_node(graph, "Reshape", "a", {"x", "target"}, {"flat"});
+  add_node(graph, "Dropout", "b", {"flat", "", "training"}, {"y"});
+  for (const std::int64_t batch : {1, 3}) {
+    EXPECT_EQ(node_of(build(proto, batch), "Dropout").attrs.integer("sample_rows"), 4);
+  }
 }
 
 TEST(OnnxLowering, ClipBoundsAreNoParameters) {

@@ -32,9 +32,11 @@ Tensor indices(Shape shape, const std::vector<std::int64_t>& values) { return te
 Tensor flags(Shape shape, const std::vector<std::uint8_t>& values) { return tensor(DataType::boolean, shape, values); }
 
 const StepState kState{3, 42, 0.1f, 0.5f, 1, 1, 1};
+const StepState kInUse{3, 42, 0.1f, 0.5f, 1, 1, 1, false};
 
 /// One operation on its own: its outputs are shaped by its own rule, bound and executed.
-std::vector<Tensor> execute(std::string_view name, std::vector<Tensor> inputs, Attributes attrs = {}) {
+std::vector<Tensor> execute(std::string_view name, std::vector<Tensor> inputs, Attributes attrs = {},
+                            const StepState& state = kState) {
   Graph graph;
   Node node{op(name), std::string(name) + ".node", "", std::move(attrs), {}, {}, Phase::forward, kNone};
   std::vector<TensorView> in, out;
@@ -50,7 +52,7 @@ std::vector<Tensor> execute(std::string_view name, std::vector<Tensor> inputs, A
     node.outputs.push_back(graph.add_value({"out", t.dtype, t.shape, Role::activation, kNone, nullptr}));
   }
   for (Tensor& output : outputs) out.push_back({output.bytes.data(), output.dtype, output.shape});
-  const KernelContext context{&kState, 0};
+  const KernelContext context{&state, 0};
   bind_kernel(graph, node, in, out, context)();
   return outputs;
 }
@@ -158,6 +160,18 @@ TEST(KernelTable, LossesReadTheStep) {
   EXPECT_EQ(values(execute("MeanSquaredError", {floats({2}, {1, 2}), floats({2}, {0, 0})})[0]), (Floats{2.5f}));
   EXPECT_EQ(values(execute("WeightedLoss", {floats({1}, {3})})[0]), (Floats{1.5f}));
   EXPECT_EQ(values(execute("WeightedLossGrad", {})[0]), (Floats{0.5f}));
+}
+
+TEST(KernelTable, AModelInUseDropsNothingAndKeepsItsStatistics) {
+  const auto ratio = Attributes().set("ratio", 0.5).set("site", std::int64_t{1});
+  EXPECT_EQ(values(execute("Dropout", {floats({2, 2}, {1, 2, 3, 4})}, ratio, kInUse)[0]), (Floats{1, 2, 3, 4}));
+  const Tensor one = floats({1}, {1});
+  const std::vector<Tensor> norm =
+      execute("BatchNorm", {floats({2, 1}, {1, 3}), one, floats({1}, {0.5}), one, floats({1}, {4})},
+              Attributes().set("epsilon", 0.0).set("momentum", 0.9), kInUse);
+  EXPECT_EQ(values(norm[0]), (Floats{0.5, 1.5}));
+  EXPECT_EQ(values(norm[3]), (Floats{1}));
+  EXPECT_EQ(values(norm[4]), (Floats{4}));
 }
 
 TEST(KernelTable, ShardsOfADropoutAgreeWithTheWhole) {
