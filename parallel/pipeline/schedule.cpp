@@ -2,35 +2,147 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <stdexcept>
+
+#include "parallel/pipeline/orders.h"
+#include "parallel/pipeline/stage_links.h"
 
 namespace dml {
 namespace {
 
+using Kind = Placement::Kind;
+
+int positions_behind(const Pipeline& pipeline, int position) { return pipeline.placement.num_positions() - position; }
+
+int all_alive(const Pipeline& pipeline, int) { return pipeline.microbatches; }
+
+int alternating_alive(const Pipeline& pipeline, int position) {
+  return std::min(pipeline.microbatches, positions_behind(pipeline, position));
+}
+
+int overlapped_alive(const Pipeline& pipeline, int position) {
+  return std::min(pipeline.microbatches, 2 * positions_behind(pipeline, position));
+}
+
+int h2_alive(const Pipeline& pipeline, int position) {
+  return std::min(pipeline.microbatches, 2 * positions_behind(pipeline, position) - 1);
+}
+
+/// Of interleaved schedules: the warm-up forwards and the one that stands before the first backward.
+int chunks_alive(const Pipeline& pipeline, int position) {
+  const int positions = pipeline.placement.num_positions();
+  const int chunks = pipeline.placement.num_stages() / positions;
+  const int group = pipeline.group == 0 ? positions : pipeline.group;
+  return std::min(pipeline.microbatches * chunks,
+                  2 * (positions_behind(pipeline, position) - 1) + (chunks - 1) * group + 1);
+}
+
+int overlapped_chunks_alive(const Pipeline& pipeline, int position) {
+  const int chunks = pipeline.placement.num_stages() / pipeline.placement.num_positions();
+  return std::min(pipeline.microbatches * chunks, chunks_alive(pipeline, position) + 1);
+}
+
+int v_alive(const Pipeline& pipeline, int) {
+  return 2 * std::min(pipeline.microbatches, pipeline.placement.num_positions());
+}
+
+int dual_alive(const Pipeline& pipeline, int) {
+  return std::min(pipeline.microbatches, pipeline.placement.num_positions() + 1);
+}
+
+int dual_v_alive(const Pipeline& pipeline, int) {
+  return std::min(2 * pipeline.microbatches, 2 * pipeline.placement.num_positions() + 1);
+}
+
 constexpr std::array kSchedules{
-    ScheduleDef{"gpipe", 1, Placement::Kind::block, gpipe_orders},
-    ScheduleDef{"1f1b", 1, Placement::Kind::block, one_forward_one_backward_orders},
+    ScheduleDef{.name = "gpipe",
+                .summary = "all forward passes, then all backward passes",
+                .orders = gpipe_orders,
+                .most_alive = all_alive},
+    ScheduleDef{.name = "1f1b",
+                .summary = "after a warm-up, one forward and one backward each",
+                .orders = one_forward_one_backward_orders,
+                .most_alive = alternating_alive},
+    ScheduleDef{.name = "interleaved",
+                .summary = "1f1b over several chunks of layers per device",
+                .chunks = 2,
+                .any_chunks = true,
+                .placement = Kind::interleaved,
+                .orders = interleaved_orders,
+                .most_alive = chunks_alive},
+    ScheduleDef{.name = "1f1b-overlap",
+                .summary = "1f1b whose forward and backward run as one",
+                .orders = overlapped_one_forward_one_backward_orders,
+                .most_alive = overlapped_alive},
+    ScheduleDef{.name = "interleaved-overlap",
+                .summary = "interleaved whose forward and backward run as one",
+                .chunks = 2,
+                .any_chunks = true,
+                .placement = Kind::interleaved,
+                .orders = overlapped_interleaved_orders,
+                .most_alive = overlapped_chunks_alive},
+    ScheduleDef{.name = "zb-h1",
+                .summary = "1f1b with weight gradients put into the bubble",
+                .orders = zb_h1_orders,
+                .most_alive = alternating_alive},
+    ScheduleDef{.name = "zb-h2",
+                .summary = "the same with a longer warm-up: twice the memory",
+                .orders = zb_h2_orders,
+                .most_alive = h2_alive},
+    ScheduleDef{.name = "zb-1p", .summary = "searched for the given times, in 1f1b's memory", .orders = zb_1p_orders},
+    ScheduleDef{
+        .name = "zb-2p", .summary = "searched for the given times, in twice the memory", .orders = zb_2p_orders},
+    ScheduleDef{.name = "zb-v",
+                .summary = "two chunks in a V, weight gradients apart",
+                .chunks = 2,
+                .placement = Kind::v_shape,
+                .orders = zb_v_orders,
+                .most_alive = v_alive},
+    ScheduleDef{.name = "dualpipe",
+                .summary = "from both ends over two copies (simulated only)",
+                .chunks = 2,
+                .placement = Kind::v_shape,
+                .copies = 2,
+                .orders = dual_pipe_orders,
+                .most_alive = dual_alive},
+    ScheduleDef{.name = "dualpipe-v",
+                .summary = "dualpipe on one copy, two chunks in a V",
+                .chunks = 2,
+                .placement = Kind::v_shape,
+                .orders = dual_pipe_v_orders,
+                .most_alive = dual_v_alive},
 };
 
 /// Which passes have run, while the orders of all positions are played against each other.
 class Replay {
  public:
-  Replay(const Placement& placement, int microbatches)
-      : num_stages_(placement.num_stages()), microbatches_(microbatches) {
-    const auto count = static_cast<std::size_t>(num_stages_ * microbatches_);
-    for (auto& done : done_) done.assign(count, false);
+  Replay(const Placement& placement, int microbatches, int copies)
+      : links_(placement.num_stages(), microbatches, copies), num_stages_(placement.num_stages()) {
+    for (auto& next : next_) {
+      for (int stage = 0; stage < num_stages_; ++stage) next.push_back(links_.first_microbatch(stage));
+    }
+  }
+
+  /// Throws where `a` is no pass of the pipeline.
+  void check(const Action& a) const {
+    if (static_cast<std::size_t>(a.phase) >= next_.size())
+      throw std::invalid_argument(fmt::format("[schedule] {} is no pass of a schedule", a.to_string()));
+    if (a.stage < 0 || a.stage >= num_stages_)
+      throw std::invalid_argument(fmt::format("[schedule] {}: there are {} stages", a.to_string(), num_stages_));
+    if (a.microbatch < links_.first_microbatch(a.stage) || a.microbatch >= links_.end_microbatch(a.stage)) {
+      throw std::invalid_argument(fmt::format("[schedule] {}: stage {} has the microbatches {} to {}", a.to_string(),
+                                              a.stage, links_.first_microbatch(a.stage),
+                                              links_.end_microbatch(a.stage) - 1));
+    }
   }
 
   bool ready(const Action& a) const {
-    check(a);
-    switch (a.phase) {
-      case Phase::forward: return a.stage == 0 || has(Phase::forward, a.stage - 1, a.microbatch);
-      case Phase::input_grad:
-        return has(Phase::forward, a.stage, a.microbatch) &&
-               (a.stage + 1 == num_stages_ || has(Phase::input_grad, a.stage + 1, a.microbatch));
-      default: return has(Phase::input_grad, a.stage, a.microbatch);
-    }
+    if (a.phase == Phase::weight_grad) return has(Phase::input_grad, a.stage, a.microbatch);
+    const int source = links_.source(a.phase, a.stage);
+    if (source >= 0 && !has(a.phase, source, a.microbatch)) return false;
+    return a.phase == Phase::forward || has(Phase::forward, a.stage, a.microbatch);
   }
 
   void run(const Action& a) {
@@ -38,41 +150,34 @@ class Replay {
     if (a.phase == Phase::input_grad && a.fused) mark(Phase::weight_grad, a);
   }
 
-  bool complete() const {
-    for (const auto& done : done_) {
-      for (const bool one : done) {
-        if (!one) return false;
+  void check_complete() const {
+    for (const Phase phase : {Phase::forward, Phase::input_grad, Phase::weight_grad}) {
+      for (int stage = 0; stage < num_stages_; ++stage) {
+        const int next = next_of(phase, stage);
+        if (next < links_.end_microbatch(stage))
+          throw std::invalid_argument(fmt::format("[schedule] {}{}{} is missing", stage, letter_of(phase), next));
       }
     }
-    return true;
   }
 
  private:
-  std::size_t index(int stage, int microbatch) const {
-    return static_cast<std::size_t>(stage * microbatches_ + microbatch);
+  int next_of(Phase phase, int stage) const {
+    return next_[static_cast<std::size_t>(phase)][static_cast<std::size_t>(stage)];
   }
-  bool has(Phase phase, int stage, int microbatch) const {
-    return done_[static_cast<std::size_t>(phase)][index(stage, microbatch)];
-  }
-  void check(const Action& a) const {
-    if (a.stage < 0 || a.stage >= num_stages_ || a.microbatch < 0 || a.microbatch >= microbatches_) {
-      throw std::invalid_argument(fmt::format("[schedule] {}: there are {} stages and {} microbatches", a.to_string(),
-                                              num_stages_, microbatches_));
-    }
-    if (static_cast<std::size_t>(a.phase) >= done_.size()) {
-      throw std::invalid_argument(fmt::format("[schedule] {} is no pass of a schedule", a.to_string()));
-    }
-  }
+  bool has(Phase phase, int stage, int microbatch) const { return microbatch < next_of(phase, stage); }
   void mark(Phase phase, const Action& a) {
-    auto done =
-        done_[static_cast<std::size_t>(phase)].begin() + static_cast<std::ptrdiff_t>(index(a.stage, a.microbatch));
-    if (*done) throw std::invalid_argument(fmt::format("[schedule] {} runs twice", a.to_string()));
-    *done = true;
+    int& next = next_[static_cast<std::size_t>(phase)][static_cast<std::size_t>(a.stage)];
+    if (a.microbatch < next) throw std::invalid_argument(fmt::format("[schedule] {} runs twice", a.to_string()));
+    if (a.microbatch > next) {
+      throw std::invalid_argument(fmt::format("[schedule] {} runs before {}{}{}: a stage takes microbatches in order",
+                                              a.to_string(), a.stage, letter_of(phase), next));
+    }
+    ++next;
   }
 
+  StageLinks links_;
   int num_stages_;
-  int microbatches_;
-  std::array<std::vector<bool>, 3> done_;  // forward, input_grad, weight_grad
+  std::array<std::vector<int>, 3> next_;  // by phase and stage: the microbatch that comes next
 };
 
 void check_positions(std::span<const Order> orders, const Placement& placement) {
@@ -80,15 +185,42 @@ void check_positions(std::span<const Order> orders, const Placement& placement) 
     throw std::invalid_argument(
         fmt::format("[schedule] {} orders for {} positions", orders.size(), placement.num_positions()));
   }
-  for (int position = 0; position < placement.num_positions(); ++position) {
-    for (const Action& a : orders[static_cast<std::size_t>(position)]) {
-      const bool exists = a.stage >= 0 && a.stage < placement.num_stages();
-      if (exists && placement.position(a.stage) != position) {
-        throw std::invalid_argument(fmt::format("[schedule] {} is given to position {}, its stage is at {}",
-                                                a.to_string(), position, placement.position(a.stage)));
-      }
+}
+
+/// Overlapped pairs stand together.
+void check_pairs(const Order& order) {
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    if (!order[i].with_next) continue;
+    const bool paired = order[i].phase == Phase::forward && i + 1 < order.size() &&
+                        order[i + 1].phase == Phase::input_grad && order[i + 1].fused && !order[i + 1].with_next;
+    if (!paired)
+      throw std::invalid_argument(
+          fmt::format("[schedule] {} overlaps with no backward pass behind it", order[i].to_string()));
+  }
+}
+
+void check_actions(const Order& order, int position, const Placement& placement, const Replay& replay) {
+  check_pairs(order);
+  for (const Action& a : order) {
+    replay.check(a);
+    if (placement.position(a.stage) != position) {
+      throw std::invalid_argument(fmt::format("[schedule] {} is given to position {}, its stage is at {}",
+                                              a.to_string(), position, placement.position(a.stage)));
     }
   }
+}
+
+/// Runs what can run of one order; true if anything did.
+bool advance(const Order& order, std::size_t& next, Replay& replay) {
+  const std::size_t first = next;
+  while (next < order.size()) {
+    const std::size_t count = order[next].with_next ? 2 : 1;
+    for (std::size_t i = next; i < next + count; ++i) {
+      if (!replay.ready(order[i])) return next > first;
+    }
+    for (std::size_t i = 0; i < count; ++i) replay.run(order[next++]);
+  }
+  return next > first;
 }
 
 }  // namespace
@@ -109,26 +241,58 @@ const ScheduleDef& find_schedule(std::string_view name) {
   throw std::invalid_argument(fmt::format("[schedule] '{}' is not known; there are {}", name, known));
 }
 
-void validate(std::span<const Order> orders, const Placement& placement, int microbatches) {
+void validate(std::span<const Order> orders, const Placement& placement, int microbatches, int copies) {
   check_positions(orders, placement);
-  Replay replay(placement, microbatches);
+  Replay replay(placement, microbatches, copies);
+  for (int position = 0; position < placement.num_positions(); ++position)
+    check_actions(orders[static_cast<std::size_t>(position)], position, placement, replay);
   std::vector<std::size_t> next(orders.size(), 0);
   for (bool moved = true; moved;) {
     moved = false;
-    for (std::size_t position = 0; position < orders.size(); ++position) {
-      while (next[position] < orders[position].size() && replay.ready(orders[position][next[position]])) {
-        replay.run(orders[position][next[position]++]);
-        moved = true;
-      }
+    for (std::size_t i = 0; i < orders.size(); ++i) moved |= advance(orders[i], next[i], replay);
+  }
+  for (std::size_t i = 0; i < orders.size(); ++i) {
+    if (next[i] < orders[i].size()) {
+      throw std::invalid_argument(
+          fmt::format("[schedule] position {} waits for ever before {}", i, orders[i][next[i]].to_string()));
     }
   }
-  for (std::size_t position = 0; position < orders.size(); ++position) {
-    if (next[position] < orders[position].size()) {
-      throw std::invalid_argument(fmt::format("[schedule] position {} waits for ever before {}", position,
-                                              orders[position][next[position]].to_string()));
-    }
+  replay.check_complete();
+}
+
+int most_alive(const Order& order) {
+  int alive = 0;
+  int most = 0;
+  for (const Action& action : order) {
+    if (action.phase == Phase::forward) most = std::max(most, ++alive);
+    if (action.phase == Phase::input_grad) --alive;
   }
-  if (!replay.complete()) throw std::invalid_argument("[schedule] a pass is missing");
+  return most;
+}
+
+double peak_memory(const Order& order, const Pipeline& pipeline) {
+  double memory = 0;
+  double peak = 0;
+  for (const Action& action : order) {
+    const StageCost cost = pipeline.cost(action.stage);
+    switch (action.phase) {
+      case Phase::forward: memory += cost.activations; break;
+      case Phase::input_grad: memory -= cost.activations - (action.fused ? 0 : cost.weight_inputs); break;
+      default: memory -= cost.weight_inputs; break;
+    }
+    peak = std::max(peak, memory);
+  }
+  return peak;
+}
+
+void keep_if(Order& order, const std::function<bool(const Action&)>& keep) {
+  Order kept;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    if (!keep(order[i])) continue;
+    kept.push_back(order[i]);
+    if (order[i].with_next) kept.back().with_next = keep(order[i + 1]);
+  }
+  order = std::move(kept);
 }
 
 }  // namespace dml

@@ -35,19 +35,19 @@ struct StageCost {
   double forward = 1;
   double input_grad = 1;
   double weight_grad = 1;
-  double overlapped = 3;      ///< a forward and a fused backward pass as one
-  double activations = 1;     ///< memory held from F until B
-  double weight_inputs = 0.5; ///< the part of it that is held on until W
+  double overlapped = 3;       ///< a forward and a fused backward pass as one
+  double activations = 1;      ///< memory held from F until B
+  double weight_inputs = 0.5;  ///< the part of it that is held on until W
 };
 
 /// The pipeline that is to be scheduled.
 struct Pipeline {
   Placement placement;
   int microbatches = 1;
-  int group = 0;                     ///< of interleaved schedules: microbatches of a chunk in a row; 0: one per position
-  std::vector<StageCost> costs = {}; ///< by stage; empty: all as StageCost has them
-  double latency = 0;                ///< from the end of a pass until the neighbour stage has its result
-  double memory_limit = 0;           ///< per position, for searched schedules; 0: what the schedule's name says
+  int group = 0;  ///< of interleaved schedules: microbatches of a chunk in a row; 0: one per position
+  std::vector<StageCost> costs = {};  ///< by stage; empty: all as StageCost has them
+  double latency = 0;                 ///< from the end of a pass until the neighbour stage has its result
+  double memory_limit = 0;            ///< per position, for searched schedules; 0: what the schedule's name says
 
   StageCost cost(int stage) const { return costs.empty() ? StageCost{} : costs[static_cast<std::size_t>(stage)]; }
 };

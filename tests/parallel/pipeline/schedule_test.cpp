@@ -4,74 +4,127 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <random>
 #include <stdexcept>
+
+#include "parallel/pipeline/orders.h"
 
 namespace dml {
 namespace {
 
-Placement placement_of(const ScheduleDef& schedule, int p) { return Placement(p, schedule.chunks, schedule.placement); }
-
-template <typename Check>
-void for_each_size(const Check& check) {
-  for (const int p : {1, 2, 3, 4, 7}) {
-    for (const int m : {1, 2, 3, 4, 5, 8, 13}) check(p, m);
-  }
+Pipeline pipeline_of(const ScheduleDef& schedule, int p, int m, int chunks = 0) {
+  return {.placement = Placement(p, chunks == 0 ? schedule.chunks : chunks, schedule.placement), .microbatches = m};
 }
 
-std::vector<int> microbatches_of(const Order& order, Phase phase) {
-  std::vector<int> result;
-  for (const Action& action : order) {
-    if (action.phase == phase) result.push_back(action.microbatch);
-  }
-  return result;
-}
+bool exists(const ScheduleDef& schedule, int p) { return schedule.name != "dualpipe" || p % 2 == 0; }
 
-/// The most microbatches whose forward pass is over and whose backward pass is not.
-int peak_alive(const Order& order) {
-  int alive = 0;
-  int peak = 0;
-  for (const Action& action : order) {
-    alive += action.phase == Phase::forward ? 1 : -1;
-    peak = std::max(peak, alive);
-  }
-  return peak;
-}
-
-TEST(Schedule, RunsEveryPassOnceInMicrobatchOrder) {
-  for (const ScheduleDef& schedule : all_schedules()) {
-    for_each_size([&](int p, int m) {
-      const Placement placement = placement_of(schedule, p);
-      const std::vector<Order> orders = schedule.orders(placement, m);
-      validate(orders, placement, m);
-      ASSERT_EQ(static_cast<int>(orders.size()), p);
-      std::vector<int> all;
-      for (int i = 0; i < m; ++i) all.push_back(i);
-      for (int position = 0; position < p; ++position) {
-        const Order& order = orders[static_cast<std::size_t>(position)];
-        EXPECT_EQ(microbatches_of(order, Phase::forward), all) << schedule.name;
-        EXPECT_EQ(microbatches_of(order, Phase::input_grad), all) << schedule.name;
-        std::vector<bool> forward(all.size(), false);
-        for (const Action& action : order) {
-          EXPECT_EQ(placement.position(action.stage), position);
-          const auto at = static_cast<std::size_t>(action.microbatch);
-          EXPECT_EQ(forward[at], action.phase != Phase::forward) << action.to_string();
-          forward[at] = true;
-        }
-      }
-    });
-  }
-}
-
-TEST(Schedule, PeakOfLiveMicrobatches) {
-  for_each_size([](int p, int m) {
-    const Placement placement(p);
-    const auto gpipe = gpipe_orders(placement, m);
-    const auto alternating = one_forward_one_backward_orders(placement, m);
-    for (int i = 0; i < p; ++i) {
-      EXPECT_EQ(peak_alive(gpipe[static_cast<std::size_t>(i)]), m);
-      EXPECT_EQ(peak_alive(alternating[static_cast<std::size_t>(i)]), std::min(m, p - i)) << "p=" << p << " m=" << m;
+/// Valid, and never more alive than the schedule promises.
+void check_schedule(const ScheduleDef& schedule, const Pipeline& pipeline) {
+  const std::vector<Order> orders = schedule.orders(pipeline);
+  ASSERT_NO_THROW(validate(orders, pipeline.placement, pipeline.microbatches, schedule.copies));
+  for (int i = 0; i < pipeline.placement.num_positions(); ++i) {
+    const Order& order = orders[static_cast<std::size_t>(i)];
+    if (schedule.most_alive != nullptr) {
+      ASSERT_LE(most_alive(order), schedule.most_alive(pipeline, i)) << "position " << i;
     }
-  });
+    if (pipeline.memory_limit > 0) {
+      ASSERT_LE(peak_memory(order, pipeline), pipeline.memory_limit * (1 + 1e-9)) << "position " << i;
+    }
+  }
+}
+
+TEST(Schedule, IsValidForEverySmallSize) {
+  for (const ScheduleDef& schedule : all_schedules()) {
+    for (int p = 1; p <= 8; ++p) {
+      for (int m = 1; m <= 20 && exists(schedule, p); ++m) {
+        SCOPED_TRACE(::testing::Message() << schedule.name << " p=" << p << " m=" << m);
+        check_schedule(schedule, pipeline_of(schedule, p, m));
+      }
+    }
+  }
+}
+
+/// Sizes, chunks, groups, times and memory drawn at random; the seed is fixed.
+class GeneratedPipelines {
+ public:
+  Pipeline next(const ScheduleDef& schedule) {
+    const int p = schedule.name == "dualpipe" ? 2 * pick(1, 6) : pick(1, 12);
+    Pipeline pipeline = pipeline_of(schedule, p, pick(1, 40), schedule.any_chunks ? pick(1, 4) : 0);
+    if (schedule.any_chunks) pipeline.group = pick(0, 1) * (p + pick(0, 3));
+    if (schedule.most_alive == nullptr) draw_costs(pipeline);
+    return pipeline;
+  }
+
+ private:
+  int pick(int least, int most) { return std::uniform_int_distribution<int>(least, most)(random_); }
+  double draw(double least, double most) { return std::uniform_real_distribution<double>(least, most)(random_); }
+  void draw_costs(Pipeline& pipeline) {
+    double largest = 0;
+    for (int stage = 0; stage < pipeline.placement.num_stages(); ++stage) {
+      const double activations = draw(1, 4);
+      largest = std::max(largest, activations);
+      pipeline.costs.push_back({draw(0.1, 3), draw(0.1, 3), draw(0, 3), 0, activations, draw(0, activations)});
+    }
+    pipeline.latency = draw(0, 1);
+    pipeline.memory_limit = largest * draw(1, 2.5 * pipeline.placement.num_positions());
+  }
+
+  std::mt19937 random_{2401};
+};
+
+TEST(Schedule, IsValidForFiveThousandGeneratedPipelines) {
+  GeneratedPipelines generated;
+  const auto schedules = all_schedules();
+  for (std::size_t i = 0; i < 5000; ++i) {
+    const ScheduleDef& schedule = schedules[i % schedules.size()];
+    const Pipeline pipeline = generated.next(schedule);
+    SCOPED_TRACE(::testing::Message() << i << ": " << schedule.name << " p=" << pipeline.placement.num_positions()
+                                      << " stages=" << pipeline.placement.num_stages() << " m=" << pipeline.microbatches
+                                      << " group=" << pipeline.group << " limit=" << pipeline.memory_limit);
+    ASSERT_NO_FATAL_FAILURE(check_schedule(schedule, pipeline));
+  }
+}
+
+TEST(Schedule, PromisesOfLiveMicrobatchesAreReached) {
+  for (const ScheduleDef& schedule : all_schedules()) {
+    if (schedule.most_alive == nullptr) continue;
+    const Pipeline pipeline = pipeline_of(schedule, 4, 24);
+    const std::vector<Order> orders = schedule.orders(pipeline);
+    int slack = 1000;
+    for (int i = 0; i < 4; ++i) {
+      const int alive = most_alive(orders[static_cast<std::size_t>(i)]);
+      slack = std::min(slack, schedule.most_alive(pipeline, i) - alive);
+    }
+    EXPECT_EQ(slack, 0) << schedule.name;
+  }
+}
+
+TEST(Schedule, MemoryOfZeroBubbleIsThePapers) {
+  const double w = StageCost{}.weight_inputs;  // M_W where M_B is 1; Table 2 of the paper counts workers from 1
+  const Pipeline pipeline{.placement = Placement(6), .microbatches = 30};
+  for (int i = 1; i <= 6; ++i) {
+    const auto at = static_cast<std::size_t>(i - 1);
+    EXPECT_DOUBLE_EQ(peak_memory(zb_h1_orders(pipeline)[at], pipeline), (6 - i + 1) + (i - 1) * w);
+    EXPECT_DOUBLE_EQ(peak_memory(zb_h2_orders(pipeline)[at], pipeline), (2 * 6 - 2 * i + 1) + (2 * i - 2) * w);
+    EXPECT_LE(peak_memory(zb_1p_orders(pipeline)[at], pipeline), 6);
+    EXPECT_LE(peak_memory(zb_2p_orders(pipeline)[at], pipeline), 12);
+  }
+}
+
+TEST(Schedule, WithoutAPlaceForOneMicrobatchThereIsNone) {
+  Pipeline pipeline{.placement = Placement(3), .microbatches = 4};
+  pipeline.memory_limit = 0.9;
+  EXPECT_THROW(zb_1p_orders(pipeline), std::invalid_argument);
+  pipeline.memory_limit = 1;
+  EXPECT_NO_THROW(zb_1p_orders(pipeline));
+}
+
+TEST(Schedule, SizesThatDoNotExistAreRefused) {
+  EXPECT_THROW(dual_pipe_orders({.placement = Placement(3, 2, Placement::Kind::v_shape), .microbatches = 8}),
+               std::invalid_argument);
+  EXPECT_THROW(
+      interleaved_orders({.placement = Placement(4, 2, Placement::Kind::interleaved), .microbatches = 8, .group = 3}),
+      std::invalid_argument);
 }
 
 TEST(Schedule, IsFoundByName) {
@@ -93,14 +146,15 @@ TEST(Schedule, ActionsHavePyTorchsNames) {
   EXPECT_EQ((Action{Phase::weight_grad, 10, 2}).to_string(), "10W2");
 }
 
+/// Each of the orders below is one fault away from a valid schedule.
 class WrongOrders : public ::testing::Test {
  protected:
   void expect_refused(const std::string& what) {
     EXPECT_THROW(validate(orders_, placement_, 3), std::invalid_argument) << what;
-    orders_ = one_forward_one_backward_orders(placement_, 3);
+    orders_ = one_forward_one_backward_orders({.placement = placement_, .microbatches = 3});
   }
   Placement placement_{3};
-  std::vector<Order> orders_ = one_forward_one_backward_orders(placement_, 3);
+  std::vector<Order> orders_ = one_forward_one_backward_orders({.placement = placement_, .microbatches = 3});
 };
 
 TEST_F(WrongOrders, EveryDroppedAction) {
@@ -130,12 +184,15 @@ TEST_F(WrongOrders, BackwardBeforeForward) {
   }
 }
 
+TEST_F(WrongOrders, MicrobatchesOutOfOrder) {
+  std::swap(orders_[1][0], orders_[1][1]);
+  expect_refused("1F1 before 1F0: its result would be taken for that of 1F0");
+}
+
 TEST_F(WrongOrders, PositionsThatWaitForEachOther) {
-  std::swap(orders_[1][0], orders_[1][1]);  // 1F1 before 1F0
-  std::swap(orders_[0][0], orders_[0][1]);  // the same behind it is no deadlock ...
-  EXPECT_NO_THROW(validate(orders_, placement_, 3));
-  std::swap(orders_[0].front(), orders_[0].back());  // ... a backward pass first is
-  expect_refused("0B2 first");
+  orders_[0] = {{Phase::forward, 0, 0},    {Phase::input_grad, 0, 0}, {Phase::forward, 0, 1},
+                {Phase::input_grad, 0, 1}, {Phase::forward, 0, 2},    {Phase::input_grad, 0, 2}};
+  expect_refused("position 0 wants the first backward before its second forward, position 1 has two forwards first");
 }
 
 TEST_F(WrongOrders, PassesOfAnotherPosition) {
@@ -146,6 +203,18 @@ TEST_F(WrongOrders, PassesOfAnotherPosition) {
 TEST_F(WrongOrders, TooFewPositions) {
   orders_.pop_back();
   expect_refused("two orders for three positions");
+}
+
+TEST_F(WrongOrders, OverlapWithNoBackwardBehindIt) {
+  orders_[0].front().with_next = true;
+  expect_refused("two forwards overlap");
+  orders_[2].back().with_next = true;
+  expect_refused("overlap with nothing");
+}
+
+TEST_F(WrongOrders, OverlapWithAnInputThatThePairItselfMakes) {
+  orders_[2].front().with_next = true;  // 2F0 with 2B0
+  expect_refused("the backward needs the forward");
 }
 
 TEST_F(WrongOrders, PassesThatAreNotThere) {
