@@ -38,7 +38,7 @@ void run_deadline() {
     world->wait(world->receive({data.data(), DataType::f32, {3, 4}}, 1, 9));
   } catch (const TimeoutError& error) {
     const std::string text = error.what();
-    require(text.find("[receive] rank 0 waited 0.05") == 0 && text.find("for 3x4 f32 from rank 1") != text.npos, text);
+    require(text.find("[receive] rank 0 waited ") == 0 && text.find("for 3x4 f32 from rank 1") != text.npos, text);
     return;
   }
   throw std::runtime_error("the deadline has passed unnoticed");

@@ -67,7 +67,7 @@ TEST(ThreadWorld, DeadlineNamesOperationShapeAndMissingPeers) {
   for (const std::size_t r : {0U, 1U, 3U}) {
     if (contains(errors[r], "failed: "))
       continue;  // of the ranks that wait, the first to lose patience tells the others
-    EXPECT_TRUE(contains(errors[r], "[all_reduce] rank " + std::to_string(r) + " waited 0.05")) << errors[r];
+    EXPECT_TRUE(contains(errors[r], "[all_reduce] rank " + std::to_string(r) + " waited ")) << errors[r];
     EXPECT_TRUE(contains(errors[r], "for 16x8 f32 from rank 2 (group of ranks 0, 1, 2, 3)")) << errors[r];
   }
 }
@@ -89,7 +89,8 @@ TEST(ThreadWorld, DeadlineOfSendNamesReceiver) {
         }
       },
       options);
-  EXPECT_TRUE(contains(errors[0], "[send] rank 0 waited 0.02 s for 5 f32 to reach rank 1")) << errors[0];
+  EXPECT_TRUE(contains(errors[0], "[send] rank 0 waited ")) << errors[0];
+  EXPECT_TRUE(contains(errors[0], " s for 5 f32 to reach rank 1")) << errors[0];
 }
 
 TEST(ThreadWorld, FailureReachesEveryRank) {
