@@ -10,8 +10,10 @@
 #include "launch/atomic_file.h"
 #include "launch/failure.h"
 #include "launch/report/graph/drawing.h"
+#include "launch/report/graph/graph_json.h"
 #include "launch/report/graph/svg_tree.h"
 #include "launch/report/number_text.h"
+#include "launch/report/page/page_file.h"
 #include "launch/report/terminal.h"
 #include "runtime/layout_plan.h"
 
@@ -27,8 +29,18 @@ struct Form {
 
 std::vector<OutputFile> svg(const Drawing& drawing, LayoutPlan& /*plan*/) { return svg_tree(drawing); }
 
+std::vector<OutputFile> html(const Drawing& drawing, LayoutPlan& /*plan*/) {
+  return {{"graph.html", filled_page("graph.html", {{"data", json_for_page(graph_json(drawing))}})}};
+}
+
+std::vector<OutputFile> json(const Drawing& drawing, LayoutPlan& /*plan*/) {
+  return {{"graph.json", graph_json(drawing) + "\n"}};
+}
+
 constexpr Form kForms[] = {
+    {"html", "graph.html", html},
     {"svg", "interactive_high_level.svg", svg},
+    {"json", "", json},
 };
 
 std::string form_names() {

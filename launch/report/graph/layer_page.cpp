@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "launch/report/graph/dot_text.h"
@@ -19,6 +20,17 @@ std::string id_text(const TaskId& id) {
   return text.replace(text.find(replica), replica.size(), fmt::format(".d{}.", kReplicaMark));
 }
 
+/// Of the rank that has most to do, where they differ.
+std::string cost_text(const std::vector<DrawnCost>& costs) {
+  const auto by_flops = [](const DrawnCost& a, const DrawnCost& b) { return a.flops < b.flops; };
+  const DrawnCost& most = *std::max_element(costs.begin(), costs.end(), by_flops);
+  const bool differ = std::any_of(costs.begin(), costs.end(), [&](const DrawnCost& cost) { return cost != most; });
+  const std::string bytes = (differ ? "at most " : "") + bytes_text(most.bytes);
+  return most.flops > 0 ? fmt::format("{}{}, {}", differ ? "at most " : "", scaled_text(most.flops, "FLOP"),
+                                      bytes_text(most.bytes))
+                        : bytes;
+}
+
 class LayerPage {
  public:
   LayerPage(const Drawing& drawing, const DrawnProgram& program, int layer)
@@ -33,6 +45,10 @@ class LayerPage {
     for (int i = 0; i < static_cast<int>(program_.tasks.size()); ++i) {
       if (task(i).layer == layer_) connect(i);
     }
+    for (int i = 0; i < static_cast<int>(program_.transfers.size()); ++i) {
+      const int source = program_.transfers[static_cast<std::size_t>(i)].source;
+      if (source != kNone && task(source).layer == layer_) graph_.connect(id_of(source), way(i));
+    }
     return graph_.finish();
   }
 
@@ -42,7 +58,7 @@ class LayerPage {
   static std::string id_of(int i) { return fmt::format("{}", i); }
 
   std::vector<Crumb> crumbs() const {
-    std::vector<Crumb> crumbs = replica_crumbs(drawing_);
+    std::vector<Crumb> crumbs = replica_crumbs();
     for (const int stage : drawn_layer().stages) crumbs.push_back({fmt::format("stage {}", stage), stage_file(stage)});
     crumbs.push_back({drawn_layer().name, ""});
     return crumbs;
@@ -64,9 +80,7 @@ class LayerPage {
     std::string label = fmt::format("{}\n{}", task.operation, short_name(task.name));
     for (const DrawnOutput& output : task.outputs)
       label += fmt::format("\n{}, {}", shapes_text(output), output.placement);
-    const DrawnCost& cost = task.costs.front();
-    label += cost.flops > 0 ? fmt::format("\n{}, {}", scaled_text(cost.flops, "FLOP"), bytes_text(cost.bytes))
-                            : fmt::format("\n{}", bytes_text(cost.bytes));
+    label += "\n" + cost_text(task.costs);
     return label + fmt::format("\nd{} p{} {}", kReplicaMark, task.position, tensor_text(drawing_));
   }
 
@@ -107,10 +121,12 @@ class LayerPage {
 
   std::string way(int index) {
     const DrawnTransfer& transfer = program_.transfers[static_cast<std::size_t>(index)];
-    const std::string id = fmt::format("receive {}", index);
+    const std::string id = fmt::format("transfer {}", index);
     if (added_.insert(id).second) {
-      graph_.add({id, fmt::format("Receive from stage {}\n{}", transfer.from_stage, transfer.value.name), "oval",
-                  "#d5efdc", transfer_file(transfer.from_stage, transfer.to_stage), ""});
+      graph_.add(
+          {id,
+           fmt::format("Send-Recv\nstage {} to {}\n{}", transfer.from_stage, transfer.to_stage, transfer.value.name),
+           "oval", "#d5efdc", transfer_file(transfer.from_stage, transfer.to_stage), ""});
     }
     return id;
   }

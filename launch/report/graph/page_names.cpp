@@ -13,14 +13,19 @@ std::string transfer_file(int from_stage, int to_stage) {
   return fmt::format("send_recv_stage_{}_to_{}_data_{}_detail.svg", from_stage, to_stage, kReplicaMark);
 }
 
-std::vector<Crumb> replica_crumbs(const Drawing& drawing) {
-  return {{drawing.model, kTopPage}, {fmt::format("replica {}", kReplicaMark), replica_file()}};
+std::vector<Crumb> replica_crumbs() {
+  return {{"model", kTopPage}, {fmt::format("replica {}", kReplicaMark), replica_file()}};
 }
 
 std::string shapes_text(const DrawnOutput& output) {
-  std::string text;
-  for (const Shape& shape : output.shapes) text += (text.empty() ? "" : " | ") + shape.to_string();
-  return fmt::format("{} {}", name_of(output.dtype), text);
+  std::string text = std::string(name_of(output.dtype));
+  if (output.shapes.size() == 1) return text + " " + output.shapes.front().to_string();
+  for (std::size_t t = 0, end = 0; t < output.shapes.size(); t = end) {
+    while (end < output.shapes.size() && output.shapes[end] == output.shapes[t]) ++end;
+    text += fmt::format("{} {} (t{})", t == 0 ? "" : ",", output.shapes[t].to_string(),
+                        end - t == 1 ? std::to_string(t) : fmt::format("{}-{}", t, end - 1));
+  }
+  return text;
 }
 
 std::string tensor_text(const Drawing& drawing) {

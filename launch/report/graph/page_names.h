@@ -18,9 +18,9 @@ std::string layer_file(int layer);
 std::string transfer_file(int from_stage, int to_stage);
 
 /// The way from the top to a replica's page.
-std::vector<Crumb> replica_crumbs(const Drawing& drawing);
+std::vector<Crumb> replica_crumbs();
 
-/// "B 8x128x256", or by tensor index "8x43x256 | 8x43x256 | 8x42x256".
+/// "f32 8x128x256", or by tensor index "f32 8x42x256 (t0), 8x43x256 (t1-2)".
 std::string shapes_text(const DrawnOutput& output);
 /// "t0" or "t0-2".
 std::string tensor_text(const Drawing& drawing);

@@ -127,7 +127,7 @@ std::string PageWriter::top_page() const {
 
 std::string PageWriter::gradient_page() const {
   const Mesh& mesh = drawing_.mesh;
-  DotGraph graph("LR", {{drawing_.model, kTopPage}, {"gradient sums", ""}},
+  DotGraph graph("LR", {{"model", kTopPage}, {"gradient sums", ""}},
                  {"Each bucket of gradients is summed over the ranks of its group, as soon as it is complete."});
   int number = 0;
   for (const DrawnTask& task : drawing_.program(0).tasks) {
@@ -164,15 +164,15 @@ void PageWriter::add_ways(DotGraph& graph, const DrawnProgram& program) const {
     graph.add({id,
                fmt::format("Send-Recv\nstage {} to {}\n{} values, {}", from, to, values, bytes_text(cost.step_bytes)),
                "oval", kTransferFill, transfer_file(from, to), ""});
-    const char* back = to < from ? "constraint=false" : "";
-    graph.connect(stage_id(from), id, back);
-    graph.connect(id, stage_id(to), back);
-    if (to < from) graph.connect(stage_id(to), id, "style=invis");
+    // What goes back is drawn against its direction, so that stages stay in their order.
+    const char* style = to < from ? "dir=back" : "";
+    graph.connect(stage_id(std::min(from, to)), id, style);
+    graph.connect(id, stage_id(std::max(from, to)), style);
   }
 }
 
 std::string PageWriter::replica_page(const DrawnProgram& program) const {
-  auto crumbs = replica_crumbs(drawing_);
+  auto crumbs = replica_crumbs();
   crumbs.back().file.clear();
   DotGraph graph(
       "TB", crumbs,
@@ -253,7 +253,7 @@ void PageWriter::add_stage_ends(DotGraph& graph, const DrawnProgram& program, in
 }
 
 std::string PageWriter::stage_page(const DrawnProgram& program, int stage) const {
-  auto crumbs = replica_crumbs(drawing_);
+  auto crumbs = replica_crumbs();
   crumbs.push_back({fmt::format("stage {}", stage), ""});
   DotGraph graph("TB", crumbs,
                  {fmt::format("d{} p{} {}: {}; FLOP and bytes are of one step", kReplicaMark, drawing_.position(stage),
@@ -276,7 +276,7 @@ std::string PageWriter::stage_page(const DrawnProgram& program, int stage) const
 }
 
 std::string PageWriter::transfer_page(const DrawnProgram& program, int from, int to, int replica) const {
-  auto crumbs = replica_crumbs(drawing_);
+  auto crumbs = replica_crumbs();
   crumbs.push_back({fmt::format("stage {}", from), stage_file(from)});
   crumbs.push_back({fmt::format("stage {}", to), stage_file(to)});
   crumbs.push_back({"send-receive", ""});
