@@ -147,18 +147,9 @@ class Facts {
   container(box) {
     const { layout, model } = this.graph;
     this.title(box.label, box.lines.join("; "));
-    const total = { flops: 0, bytes: 0, tasks: 0 };
-    const visit = b => {
-      if (b.kind === "task") {
-        const task = this.scene.replicas[b.facts.d].program.tasks[b.facts.task];
-        total.flops += sumOf(task.step_flops, layout.t);
-        total.bytes += sumOf(task.step_bytes, layout.t);
-        ++total.tasks;
-      }
-      b.children.forEach(visit);
-    };
-    visit(box);
-    const rows = [["tasks", `${total.tasks} of a microbatch`], ["per step", `${scaled(total.flops, "FLOP")}, ${bytesText(total.bytes)}`]];
+    const { total } = box;
+    const rows = [["tasks", `${total.tasks} of a microbatch`], ["per step", `${scaled(total.flops, "FLOP")}, ${bytesText(total.bytes)}`],
+      ...Object.entries(total.kinds).map(([kind, bytes]) => [KINDS[kind], bytesText(bytes)])];
     if (box.kind === "model") {
       rows.unshift(["layout", `d=${layout.d} p=${layout.p} t=${layout.t}, ${layout.d * layout.p * layout.t} ranks`],
         ["schedule", layout.schedule], ["tensor mode", layout.tensor_mode], ["parameters", model.parameters.toLocaleString("en")]);

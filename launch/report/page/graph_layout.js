@@ -2,10 +2,11 @@
 // its layers, in each layer its tasks: forward passes run down on the left, backward passes up on the right.
 "use strict";
 
-const TASK = { w: 212, h: 66, dx: 24, dy: 34 };
+const TASK = { w: 236, h: 78, dx: 22, dy: 26 };
+const MOST_COLUMNS = 4;  // of a row of tasks; more go into further rows
 const PAD = { layer: 40, stage: 90, replica: 180 };
-const HEAD = { layer: 70, stage: 190, replica: 300 };
-const GAP = { layer: 90, stage: 1000, replica: 420 };
+const HEAD = { layer: 70, stage: 190, replica: 620 };
+const GAP = { layer: 90, stage: 1000, replica: 600 };
 const TRANSFER = { w: 640, h: 260 };
 
 /** A box on the plane; x and y are those of its corner, children lie inside. */
@@ -17,7 +18,7 @@ class Box {
   move(dx, dy) { this.x += dx; this.y += dy; for (const child of this.children) child.move(dx, dy); }
 }
 
-/** How often each level of a directed graph is used; tasks come in an order that respects their inputs. */
+/** How deep each task lies below those of the same set; tasks come in an order that respects their inputs. */
 function levelsOf(tasks, ids) {
   const level = new Map();
   for (const id of ids) {
@@ -41,7 +42,10 @@ function rowsOf(tasks, ids) {
     row.sort((a, b) => wishes.get(a) - wishes.get(b) || a - b);
     row.forEach((id, i) => place.set(id, i - (row.length - 1) / 2));
   }
-  return rows;
+  return rows.flatMap(row => {
+    const parts = Math.ceil(row.length / MOST_COLUMNS), size = Math.ceil(row.length / parts);
+    return Array.from({ length: parts }, (_, i) => row.slice(i * size, (i + 1) * size));
+  });
 }
 
 function kindOf(task) {
@@ -80,7 +84,7 @@ function layerBox(program, name, ids, facts, boxOf) {
 function placeLayers(stage) {
   const height = stage.children.reduce((sum, layer) => sum + layer.h + GAP.layer, 0);
   const widest = Math.max(...stage.children.map(layer => layer.w));
-  const columns = Math.max(1, Math.round(Math.sqrt(height / (1.6 * widest))));
+  const columns = Math.max(1, Math.round(Math.sqrt(height / (1.1 * widest))));
   let x = PAD.stage, y = HEAD.stage, width = 0;
   stage.w = stage.h = 0;
   for (const layer of stage.children) {
@@ -149,6 +153,22 @@ function replicaBox(graph, d) {
   return { replica, stages, tasks, program };
 }
 
+/** Puts into every box what a step costs inside it, over the ranks of the tensor group: all of it, and bytes by kind. */
+function addTotals(graph, replicas, box) {
+  const total = box.total = { tasks: 0, flops: 0, bytes: 0, kinds: {} };
+  if (box.kind === "task") {
+    const task = replicas[box.facts.d].program.tasks[box.facts.task], ranks = graph.layout.t;
+    Object.assign(total, { tasks: 1, flops: sumOf(task.step_flops, ranks), bytes: sumOf(task.step_bytes, ranks) });
+    total.kinds[box.facts.colour] = total.bytes;
+  }
+  for (const child of box.children) {
+    const inner = addTotals(graph, replicas, child);
+    for (const key of ["tasks", "flops", "bytes"]) total[key] += inner[key];
+    for (const [kind, bytes] of Object.entries(inner.kinds)) total.kinds[kind] = (total.kinds[kind] || 0) + bytes;
+  }
+  return total;
+}
+
 /** All boxes: the root, and by replica its stages and tasks. */
 function layOut(graph) {
   const root = new Box("model", graph.model.name), replicas = [];
@@ -165,8 +185,9 @@ function layOut(graph) {
   const sums = replicas[0].program.tasks.some(task => task.group === "d");
   if (sums) {
     const box = root.add(new Box("sum", "gradient all-reduce", ["over the replicas"], { colour: "communication" }));
-    Object.assign(box, { x: root.w + 600, y: 0, w: 900, h: root.h });
-    root.w += 1500;
+    Object.assign(box, { x: root.w + 700, y: 0, w: 1500, h: root.h });
+    root.w += 2200;
   }
+  addTotals(graph, replicas, root);
   return { root, replicas };
 }

@@ -33,7 +33,7 @@ class View {
     this.palette = new Proxy({}, { get: (known, name) => known[name] ??= this.ink(name) });
     const shown = this.colour === "kind"
       ? Object.entries(KINDS).map(([name, text]) => [this.palette[name], text])
-      : [[this.palette.cold, "few"], [this.palette.hot, `many ${this.colour === "flops" ? "FLOP" : "bytes"} (logarithmic)`]];
+      : [[this.palette.cold, "few"], [this.palette.hot, `many ${this.colour === "flops" ? "FLOP" : "bytes"}`]];
     document.getElementById("legend").replaceChildren(...shown.map(([colour, text]) => {
       const mark = element("i");
       mark.style.background = colour;
@@ -41,18 +41,19 @@ class View {
     }));
   }
   findScales() {
-    this.most = { flops: 1, bytes: 1 };
-    for (const program of this.graph.programs) {
-      for (const task of program.tasks) {
-        for (const key of ["flops", "bytes"]) this.most[key] = Math.max(this.most[key], byRank(task[key], 0));
-      }
-    }
+    this.most = {};  // of a box of each kind
+    const visit = box => {
+      const most = this.most[box.kind] ||= { flops: 1, bytes: 1 };
+      for (const key of ["flops", "bytes"]) most[key] = Math.max(most[key], box.total[key]);
+      box.children.forEach(visit);
+    };
+    visit(this.scene.root);
   }
   fillOf(box) {
-    if (this.colour === "kind" || box.kind !== "task") return this.palette[box.facts.colour];
-    const task = this.scene.replicas[box.facts.d].program.tasks[box.facts.task];
-    const share = Math.log1p(byRank(task[this.colour], 0)) / Math.log1p(this.most[this.colour]);
-    return `color-mix(in oklab, ${this.palette.hot} ${Math.round(100 * share ** 3)}%, ${this.palette.cold})`;
+    const own = this.palette[box.facts.colour || box.kind];
+    if (this.colour === "kind" || !box.total.tasks) return own;
+    const share = box.total[this.colour] / this.most[box.kind][this.colour];
+    return `color-mix(in oklab, ${this.palette.hot} ${Math.round(100 * share ** 0.6)}%, ${this.palette.cold})`;
   }
 
   // --- where things are ---
@@ -61,7 +62,8 @@ class View {
     this.canvas.width = Math.round(clientWidth * ratio);
     this.canvas.height = Math.round(clientHeight * ratio);
     this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    this.redraw();
+    if (this.home) this.fit(this.home);
+    this.draw();  // at once: a canvas that changes its size is empty
   }
   rect(box) { return { x: (box.x - this.x) * this.scale, y: (box.y - this.y) * this.scale, w: box.w * this.scale, h: box.h * this.scale }; }
   isOpen(box) { return box.children.length > 0 && (box.kind === "model" || box.w * this.scale > CARD[box.kind]); }
@@ -81,11 +83,13 @@ class View {
     const scale = Math.min(most, 0.94 * width / box.w, 0.94 * height / box.h);
     return { scale, x: box.x + box.w / 2 - width / 2 / scale, y: box.y + box.h / 2 - height / 2 / scale };
   }
-  fit(box) { Object.assign(this, this.target(box)); this.redraw(); }
+  /** Shows the whole box, and again when the window changes, until a person moves. */
+  fit(box) { this.home = box; Object.assign(this, this.target(box)); this.redraw(); }
 
   /** Flies there in a quarter of a second: out far enough to see where it goes is left to the eye. */
   zoomTo(box) {
     const from = { x: this.x, y: this.y, scale: this.scale }, to = this.target(box), begin = performance.now();
+    this.home = null;
     const flight = this.flight = Symbol("flight");
     const step = now => {
       if (this.flight !== flight) return;
@@ -100,7 +104,7 @@ class View {
     requestAnimationFrame(step);
   }
   zoomBy(factor, px = this.canvas.clientWidth / 2, py = this.canvas.clientHeight / 2) {
-    this.flight = null;
+    this.flight = this.home = null;
     const scale = Math.min(6, Math.max(this.target(this.scene.root).scale / 3, this.scale * factor));
     this.x += px / this.scale - px / scale;
     this.y += py / this.scale - py / scale;
@@ -125,7 +129,7 @@ class View {
     const r = this.rect(box);
     if (r.x > width || r.y > height || r.x + r.w < 0 || r.y + r.h < 0) return;
     const c = this.context, container = box.children.length > 0 || ["replica", "stage", "layer"].includes(box.kind);
-    c.fillStyle = container ? this.palette[box.kind] : this.fillOf(box);
+    c.fillStyle = this.isOpen(box) ? this.palette[box.kind] : this.fillOf(box);
     c.strokeStyle = this.found.has(box) || box === this.selected ? this.palette.accent : this.palette.line;
     c.lineWidth = this.found.has(box) || box === this.selected ? 2 : 1;
     c.globalAlpha = this.found.size && !container && !this.found.has(box) ? 0.35 : 1;
@@ -168,20 +172,43 @@ class View {
     if (box.kind !== "task") return box.lines;
     const task = this.scene.replicas[box.facts.d].program.tasks[box.facts.task], output = task.outputs?.[0];
     const cost = [byRank(task.flops, 0) > 0 ? scaled(byRank(task.flops, 0), "FLOP") : "", bytesText(byRank(task.bytes, 0))].filter(Boolean).join(", ");
-    return output ? [task.name, `${output.dtype} ${output.local_shapes[0].join("x")}, ${output.placement}`, cost] : [task.name, cost];
+    const name = task.name.replace(/^\/[^/]*\//, "");  // the layer stands above
+    return output ? [name, `${output.dtype} ${output.local_shapes[0].join("x")}, ${output.placement}`, cost] : [name, cost];
   }
   drawCard(box, r, container) {
-    const size = box.kind === "task" ? Math.min(15, 13.5 * this.scale) : Math.max(10.5, Math.min(15, r.w / 9));
-    if (r.w < 34 || size < 6.5 || r.h < size) return;
-    const c = this.context, height = size * 1.22, lines = this.linesOf(box).slice(0, Math.max(0, Math.floor(r.h / height) - 1));
-    let y = r.y + r.h / 2 - lines.length * height / 2;
+    if (container && this.colour === "kind") this.drawShares(box, r);
+    const c = this.context, turned = !container && r.h > 3 * r.w && r.w < 160;
+    c.save();
+    c.translate(r.x + r.w / 2, r.y + r.h / 2);
+    if (turned) c.rotate(-Math.PI / 2);
+    this.drawText(box, turned ? r.h : r.w, turned ? r.w : r.h, container);
+    c.restore();
+  }
+  /** The text of a card of that size around the origin. */
+  drawText(box, width, room, container) {
+    const size = box.kind === "task" ? Math.min(16, 19 * this.scale) : Math.max(10.5, Math.min(15, width / 9));
+    if (width < 34 || size < 6.5 || room < size) return;
+    const c = this.context, height = size * 1.2, lines = this.linesOf(box).slice(0, Math.max(0, Math.floor(room / height) - 1));
+    let y = -lines.length * height / 2;
     c.textAlign = "center";
     c.textBaseline = "middle";
     c.font = `600 ${size}px ${FONT}`;
     c.fillStyle = container ? this.palette.ink : this.palette["on-task"];
-    c.fillText(this.cut(box.label, r.w - 8), r.x + r.w / 2, y);
-    c.font = `${size * 0.86}px ${FONT}`;
-    for (const line of lines) c.fillText(this.cut(line, r.w - 8), r.x + r.w / 2, y += height);
+    c.fillText(this.cut(box.label, width - 8), 0, y);
+    c.font = `${size * 0.82}px ${FONT}`;
+    for (const line of lines) c.fillText(this.cut(line, width - 8), 0, y += height);
+  }
+  /** A strip along the bottom: the bytes of a step by kind. */
+  drawShares(box, r) {
+    const c = this.context, height = Math.min(7, r.h / 6), width = r.w - 8;
+    let x = r.x + 4;
+    if (width < 12) return;
+    for (const kind of Object.keys(KINDS)) {
+      const part = width * (box.total.kinds[kind] || 0) / Math.max(1, box.total.bytes);
+      c.fillStyle = this.palette[kind];
+      c.fillRect(x, r.y + r.h - height - 4, part, height);
+      x += part;
+    }
   }
   arrow(x0, y0, x1, y1, vertical, head) {
     const c = this.context, bend = (vertical ? y1 - y0 : x1 - x0) / 2;
@@ -217,7 +244,23 @@ class View {
   }
   edge(from, to, head) {
     const a = this.rect(from), b = this.rect(to), down = from.y < to.y;
+    const skips = Math.abs(from.y - to.y) > 1.5 * (TASK.h + TASK.dy) && Math.abs(from.x - to.x) < TASK.w / 2;
+    if (skips) return this.aroundEdge(a, b, head);
     this.arrow(a.x + a.w / 2, down ? a.y + a.h : a.y, b.x + b.w / 2, down ? b.y : b.y + b.h, true, head);
+  }
+  /** Along the right side of what stands between. */
+  aroundEdge(a, b, head) {
+    const c = this.context, x0 = a.x + a.w, x1 = b.x + b.w, y0 = a.y + a.h / 2, y1 = b.y + b.h / 2;
+    const out = Math.max(x0, x1) + 1.3 * TASK.dx * this.scale + Math.abs(y1 - y0) * 0.05;
+    c.beginPath();
+    c.moveTo(x0, y0);
+    c.bezierCurveTo(out, y0, out, y1, x1, y1);
+    c.stroke();
+    c.beginPath();
+    c.moveTo(x1, y1);
+    c.lineTo(x1 + head, y1 - head / 2);
+    c.lineTo(x1 + head, y1 + head / 2);
+    c.fill();
   }
   drawEdges({ replica, program, tasks }, width, height) {
     const c = this.context, head = Math.min(7, 9 * this.scale), margin = 40;
@@ -308,7 +351,7 @@ class View {
         const distance = e => Math.hypot(e.offsetX - others[0].offsetX, e.offsetY - others[0].offsetY);
         this.zoomBy(distance(event) / Math.max(1, distance(last)), event.offsetX, event.offsetY);
       } else {
-        this.flight = null;
+        this.flight = this.home = null;
         this.x -= (event.offsetX - last.offsetX) / this.scale;
         this.y -= (event.offsetY - last.offsetY) / this.scale;
       }
