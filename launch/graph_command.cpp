@@ -9,6 +9,7 @@
 
 #include "launch/atomic_file.h"
 #include "launch/failure.h"
+#include "launch/report/chakra/execution_trace.h"
 #include "launch/report/graph/drawing.h"
 #include "launch/report/graph/graph_json.h"
 #include "launch/report/graph/svg_tree.h"
@@ -37,10 +38,20 @@ std::vector<OutputFile> json(const Drawing& drawing, LayoutPlan& /*plan*/) {
   return {{"graph.json", graph_json(drawing) + "\n"}};
 }
 
+std::vector<OutputFile> chakra(const Drawing& /*drawing*/, LayoutPlan& plan) {
+  std::vector<OutputFile> files;
+  CommGroups groups;
+  for (int rank = 0; rank < plan.mesh().world_size(); ++rank)
+    files.push_back({fmt::format("rank.{}.et", rank), execution_trace(plan.partition(rank), groups)});
+  files.push_back({"comm_groups.json", groups.to_json()});
+  return files;
+}
+
 constexpr Form kForms[] = {
     {"html", "graph.html", html},
     {"svg", "interactive_high_level.svg", svg},
     {"json", "", json},
+    {"chakra", "", chakra},
 };
 
 std::string form_names() {
