@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "launch/atomic_file.h"
+#include "launch/browser.h"
 #include "launch/failure.h"
 #include "launch/report/chakra/execution_trace.h"
 #include "launch/report/graph/drawing.h"
@@ -93,8 +94,22 @@ void write_all(const std::string& folder, const std::vector<OutputFile>& files) 
   remove_leftovers(folder, files);
 }
 
+/// The file that --open shows, or empty.
+std::string shown_file(const Command& command, const std::vector<const Form*>& forms) {
+  if (!command.has("open")) return "";
+  const auto form = std::ranges::find_if(forms, [](const Form* f) { return !f->first_file.empty(); });
+  if (form == forms.end()) throw UsageError("--open shows html or svg, and --emit names neither");
+  return std::string((*form)->first_file);
+}
+
+void show(const std::filesystem::path& path, Terminal& terminal) {
+  if (!open_in_browser(path.string()))
+    terminal.print(fmt::format("there is no xdg-open here: open {} yourself\n", path.string()));
+}
+
 int run(const Command& command, Terminal& terminal) {
   const std::vector<const Form*> forms = chosen_forms(command);
+  const std::string shown = shown_file(command, forms);
   const std::string folder = command.text("out", "graph");
   LayoutPlan plan(command.config);
   const Drawing drawing = make_drawing(plan.model().name(), plan.mesh(), plan.options().schedule,
@@ -103,6 +118,7 @@ int run(const Command& command, Terminal& terminal) {
   for (const Form* form : forms) std::ranges::move(form->make(drawing, plan), std::back_inserter(files));
   write_all(folder, files);
   terminal.print(fmt::format("wrote {} files of {} ranks to {}\n", files.size(), plan.mesh().world_size(), folder));
+  if (!shown.empty()) show(std::filesystem::absolute(folder) / shown, terminal);
   return exit_code::kDone;
 }
 
