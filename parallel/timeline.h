@@ -6,7 +6,7 @@
 
 namespace dml {
 
-/// One task's execution. Times are seconds since the step began on that rank's clock.
+/// One task's execution. Times are seconds since the first rank began the step, on one clock for all.
 struct Span {
   std::int32_t task = 0;  ///< index in the rank's part of the TaskGraph
   std::int32_t rank = 0;

@@ -9,6 +9,7 @@
 
 #include "parallel/task_graph.h"
 #include "parallel/timeline.h"
+#include "runtime/comm/clock.h"
 #include "runtime/program.h"
 #include "runtime/records.h"
 
@@ -27,6 +28,7 @@ class Executor {
   void end_step();
 
   /// Of the last step.
+  Clock::time_point began() const { return start_; }
   const Breakdown& parts() const { return parts_; }
   double forward_seconds() const { return forward_; }
   double backward_seconds() const { return backward_; }
@@ -46,7 +48,6 @@ class Executor {
   std::span<const CommTime> comm_times() const { return comm_times_; }
 
  private:
-  using Clock = std::chrono::steady_clock;
   double now() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
   void launch(const Instruction& instruction);
   void post(const Instruction& instruction);

@@ -220,7 +220,17 @@ void RankReporter::add_to_means(const std::vector<RankStep>& ranks) {
   }
 }
 
+double RankReporter::began_after_the_first() const {
+  std::vector<double> began(static_cast<std::size_t>(world_.size()));
+  double own = std::chrono::duration<double>(state_.executor().began().time_since_epoch()).count();
+  own += seconds_to_first_rank(world_);
+  const std::vector<std::int64_t> counts(began.size(), 1);
+  world_.wait(world_.all_gather({began.data(), DataType::f64, {world_.size()}}, {&own, DataType::f64, {1}}, counts));
+  return own - *std::min_element(began.begin(), began.end());
+}
+
 void RankReporter::traced() {
+  const double later = began_after_the_first();
   std::vector<RankTasks> ranks;
   Timeline timeline;
   timeline.measured = true;
@@ -230,6 +240,10 @@ void RankReporter::traced() {
     tasks.rank = rank;
     const std::span<const Span> spans = state_.executor().spans();
     std::vector<Span> its_spans(spans.begin(), spans.end());
+    for (Span& span : its_spans) {
+      span.start += later;
+      span.end += later;
+    }
     to_first_rank(world_, rank, tasks.tasks);
     to_first_rank(world_, rank, tasks.deps);
     to_first_rank(world_, rank, its_spans);

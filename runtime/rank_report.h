@@ -26,6 +26,8 @@ class RankReporter {
   /// The figures of one rank and step, as they travel.
   std::vector<double> figures() const;
   RankStep rank_step(int rank, std::int64_t step, const double* figures) const;
+  /// Seconds between the first rank's begin of the last step and this one's.
+  double began_after_the_first() const;
   void add_to_means(const std::vector<RankStep>& ranks);
 
   RankState& state_;

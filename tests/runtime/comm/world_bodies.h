@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "runtime/comm/clock.h"
 #include "runtime/comm/communicator.h"
 
 namespace dml::test {
@@ -315,6 +316,13 @@ inline void many_operations_in_flight(const World& world) {
   }
 }
 
+// The ranks of the tests share one host and so one clock: what is found is the error alone.
+inline void clocks_of_a_host_agree(const World& world) {
+  const double offset = seconds_to_first_rank(world.comm);
+  require(world.comm.rank() > 0 || offset == 0, "rank 0 has the clock");
+  require(std::abs(offset) < 0.1, fmt::format("the clock seems to be off by {} s", offset));
+}
+
 inline void tickets_stay_done(const World& world) {
   Communicator& comm = world.comm;
   comm.reserve(4, 4000);
@@ -376,6 +384,7 @@ inline const std::vector<WorldBody>& world_bodies() {
       {"split_orders_by_key", split_orders_by_key},
       {"many_operations_in_flight", many_operations_in_flight},
       {"tickets_stay_done", tickets_stay_done},
+      {"clocks_of_a_host_agree", clocks_of_a_host_agree},
       {"counters_count_callers_bytes", counters_count_callers_bytes},
       {"bad_arguments_are_refused", bad_arguments_are_refused},
   };

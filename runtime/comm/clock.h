@@ -1,0 +1,16 @@
+// One clock for all ranks: what a rank's own reading is on the clock of rank 0.
+#pragma once
+
+#include <chrono>
+
+#include "runtime/comm/communicator.h"
+
+namespace dml {
+
+using Clock = std::chrono::steady_clock;
+
+/// Seconds to add to this rank's Clock to have rank 0's: 0 within a host but for the error, which is at most half of
+/// the shortest of some round trips (Cristian, "Probabilistic clock synchronization", 1989). Collective.
+double seconds_to_first_rank(Communicator& world);
+
+}  // namespace dml
