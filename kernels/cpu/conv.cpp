@@ -79,6 +79,16 @@ dnnl::convolution_forward::primitive_desc forward_desc(const Problem& problem, b
   return {desc, DnnlProgram::attributes(), engine};
 }
 
+/// Of the gradient of the input or of the weight.
+template <typename Gradient>
+typename Gradient::primitive_desc gradient_desc(const Problem& problem, const dnnl::engine& engine) {
+  return {{kAlgorithm, any(problem.x), any(problem.w), any(problem.y), problem.strides, problem.dilations,
+           problem.pads_begin, problem.pads_end},
+          DnnlProgram::attributes(),
+          engine,
+          forward_desc(problem, false, engine)};
+}
+
 /// make(program, problem) appends the steps; oneDNN's refusals get the shapes as their text.
 template <typename Make>
 std::function<void()> prepare(const Shape& y, const Shape& x, const Shape& w, const ConvOptions& options,
@@ -131,17 +141,13 @@ std::function<void()> prepare_conv(TensorView y, TensorView x, TensorView w, Ten
 
 std::function<void()> prepare_conv_input_grad(TensorView dx, TensorView dy, TensorView w, const ConvOptions& options) {
   return prepare(dy.shape, dx.shape, w.shape, options, [&](DnnlProgram& program, const Problem& problem) {
-    using Backward = dnnl::convolution_backward_data;
-    const auto forward = forward_desc(problem, false, program.engine());
-    const Backward::primitive_desc desc({kAlgorithm, any(problem.x), any(problem.w), any(problem.y), problem.strides,
-                                         problem.dilations, problem.pads_begin, problem.pads_end},
-                                        DnnlProgram::attributes(), program.engine(), forward);
+    const auto desc = gradient_desc<dnnl::convolution_backward_data>(problem, program.engine());
     const Operand grad = operand(program, problem.y, dy, desc.diff_dst_desc());
     const Operand weights = operand(program, problem.w, w, desc.weights_desc());
     const Operand out = operand(program, problem.x, dx, desc.diff_src_desc());
     program.add_reorder(grad.user, grad.inner);
     program.add_reorder(weights.user, weights.inner);
-    program.add(desc, Backward(desc),
+    program.add(desc, dnnl::convolution_backward_data(desc),
                 {{DNNL_ARG_DIFF_DST, grad.inner}, {DNNL_ARG_WEIGHTS, weights.inner}, {DNNL_ARG_DIFF_SRC, out.inner}});
     program.add_reorder(out.inner, out.user);
   });
@@ -151,17 +157,13 @@ std::function<void()> prepare_conv_weight_grad(TensorView dw, TensorView dy, Ten
   // With more threads oneDNN divides the sum over the batch among them: the bits would depend on their number.
   const SingleThread alone(true);
   return prepare(dy.shape, x.shape, dw.shape, options, [&](DnnlProgram& program, const Problem& problem) {
-    using Backward = dnnl::convolution_backward_weights;
-    const auto forward = forward_desc(problem, false, program.engine());
-    const Backward::primitive_desc desc({kAlgorithm, any(problem.x), any(problem.w), any(problem.y), problem.strides,
-                                         problem.dilations, problem.pads_begin, problem.pads_end},
-                                        DnnlProgram::attributes(), program.engine(), forward);
+    const auto desc = gradient_desc<dnnl::convolution_backward_weights>(problem, program.engine());
     const Operand grad = operand(program, problem.y, dy, desc.diff_dst_desc());
     const Operand in = operand(program, problem.x, x, desc.src_desc());
     const Operand out = operand(program, problem.w, dw, desc.diff_weights_desc());
     program.add_reorder(grad.user, grad.inner);
     program.add_reorder(in.user, in.inner);
-    program.add(desc, Backward(desc),
+    program.add(desc, dnnl::convolution_backward_weights(desc),
                 {{DNNL_ARG_DIFF_DST, grad.inner}, {DNNL_ARG_SRC, in.inner}, {DNNL_ARG_DIFF_WEIGHTS, out.inner}});
     program.add_reorder(out.inner, out.user);
   });

@@ -73,36 +73,26 @@ void matmul(const RuleContext& c, std::vector<Strategy>& strategies) {
   }
 }
 
+// By output channels alone: a sum over divided input channels would round otherwise than the whole one, and a network of
+// ReLUs under batch norm turns that into another training.
 void conv(const RuleContext& c, std::vector<Strategy>& strategies) {
   if (c.node.attrs.integer("group", 1) != 1) return;
-  const Sharding whole = Sharding::replicate();
-  const auto add = [&](Sharding x, Sharding w, Sharding y, Sharding bias) {
-    Strategy strategy{{x, w}, {y}};
-    if (c.node.inputs.size() > 2) strategy.inputs.push_back(bias);
-    strategies.push_back(std::move(strategy));
-  };
-  const Sharding& x = c.inputs[0];
   const Sharding& w = c.inputs[1];
-  if (w.is_shard() && w.dim == 0) add(whole, w, w.at(1), w.at(0));
-  if (c.has_input(2)) return;
-  if (x.is_shard() && x.dim == 1) add(x, x.at(1), Sharding::partial(), whole);
-  if (w.is_shard() && w.dim == 1) add(w.at(1), w, Sharding::partial(), whole);
+  if (!w.is_shard() || w.dim != 0) return;
+  strategies.push_back({{Sharding::replicate(), w}, {w.at(1)}});
+  if (c.node.inputs.size() > 2) strategies.back().inputs.push_back(w.at(0));
 }
 
 void conv_input_grad(const RuleContext& c, std::vector<Strategy>& strategies) {
   if (c.node.attrs.integer("group", 1) != 1) return;
   const Sharding& w = c.inputs[1];
-  if (!w.is_shard()) return;
-  if (w.dim == 0) strategies.push_back({{w.at(1), w}, {Sharding::partial()}});
-  if (w.dim == 1) strategies.push_back({{Sharding::replicate(), w}, {w.at(1)}});
+  if (w.is_shard() && w.dim == 0) strategies.push_back({{w.at(1), w}, {Sharding::partial()}});
 }
 
 void conv_weight_grad(const RuleContext& c, std::vector<Strategy>& strategies) {
   if (c.node.attrs.integer("group", 1) != 1) return;
   const Sharding w = c.forward_inputs.size() > 1 ? c.forward_inputs[1] : Sharding::replicate();
-  if (!w.is_shard()) return;
-  if (w.dim == 0) strategies.push_back({{w.at(1), Sharding::replicate()}, {w}});
-  if (w.dim == 1) strategies.push_back({{Sharding::replicate(), w.at(1)}, {w}});
+  if (w.is_shard() && w.dim == 0) strategies.push_back({{w.at(1), Sharding::replicate()}, {w}});
 }
 
 void gather(const RuleContext& c, std::vector<Strategy>& strategies) {
