@@ -29,29 +29,45 @@ std::string text_of(const toml::node& node, const std::string& place, std::strin
   throw UsageError(fmt::format("{}: {} has a value that is neither text, number, true or false", place, key));
 }
 
-std::vector<std::string> texts_of(const toml::node& node, const std::string& place, const OptionSpec& spec) {
+std::vector<std::string> texts_of(const toml::node& node, const std::string& place, std::string_view key) {
+  const auto* array = node.as_array();
+  if (array == nullptr) return {text_of(node, place, key)};
   std::vector<std::string> texts;
-  if (const auto* array = node.as_array()) {
-    if (spec.kind != OptionKind::list) {
-      throw UsageError(fmt::format("{}: {} takes one value, not an array", place, spec.name));
-    }
-    for (const toml::node& element : *array) texts.push_back(text_of(element, place, spec.name));
-    return texts;
-  }
-  return {text_of(node, place, spec.name)};
+  for (const toml::node& element : *array) texts.push_back(text_of(element, place, key));
+  return texts;
 }
 
-FileEntry entry_of(std::string_view key, const toml::node& node, const std::string& name) {
+FileEntry entry_of(std::string_view key, const toml::node& node, const std::string& name,
+                   std::span<const std::string_view> keys) {
   const std::string place = place_of(node, name);
   if (node.is_table()) {
     throw UsageError(
         fmt::format("{}: [{}] is a table; the options stand at the top level, without headings", place, key));
   }
-  const OptionSpec* spec = find_option(key);
-  if (spec == nullptr) {
-    throw UsageError(fmt::format("{}: unknown key '{}'{}", place, key, did_you_mean(key, option_names())));
+  if (std::find(keys.begin(), keys.end(), key) == keys.end())
+    throw UsageError(fmt::format("{}: unknown key '{}'{}", place, key, did_you_mean(key, keys)));
+  return {std::string(key), texts_of(node, place, key), place, node.is_array()};
+}
+
+std::vector<FileEntry> parse_entries(const std::string& text, const std::string& name,
+                                     std::span<const std::string_view> keys) {
+  toml::table table;
+  try {
+    table = toml::parse(text);
+  } catch (const toml::parse_error& error) {
+    throw UsageError(fmt::format("{} line {}: {}", name, error.source().begin.line, error.description()));
   }
-  return {std::string(key), texts_of(node, place, *spec), place};
+  std::vector<FileEntry> entries;
+  for (const auto& [key, node] : table) entries.push_back(entry_of(key.str(), node, name, keys));
+  return entries;
+}
+
+std::string text_of_file(const std::string& path, std::string_view named) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  if (!file || !(text << file.rdbuf()))
+    throw UsageError(fmt::format("{}{}: there is no such file, it is empty, or it cannot be read", named, path));
+  return text.str();
 }
 
 /// TOML's basic strings are JSON's.
@@ -72,24 +88,20 @@ std::string written(const OptionSpec& spec, const std::vector<std::string>& text
 }  // namespace
 
 std::vector<FileEntry> parse_config_text(const std::string& text, const std::string& name) {
-  toml::table table;
-  try {
-    table = toml::parse(text);
-  } catch (const toml::parse_error& error) {
-    throw UsageError(fmt::format("{} line {}: {}", name, error.source().begin.line, error.description()));
+  std::vector<FileEntry> entries = parse_entries(text, name, option_names());
+  for (const FileEntry& entry : entries) {
+    if (entry.is_array && find_option(entry.key)->kind != OptionKind::list)
+      throw UsageError(fmt::format("{}: {} takes one value, not an array", entry.place, entry.key));
   }
-  std::vector<FileEntry> entries;
-  for (const auto& [key, node] : table) entries.push_back(entry_of(key.str(), node, name));
   return entries;
 }
 
 std::vector<FileEntry> read_config_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (!file || !(text << file.rdbuf())) {
-    throw UsageError(fmt::format("--config {}: there is no such file, it is empty, or it cannot be read", path));
-  }
-  return parse_config_text(text.str(), path);
+  return parse_config_text(text_of_file(path, "--config "), path);
+}
+
+std::vector<FileEntry> read_command_file(const std::string& path, std::span<const std::string_view> keys) {
+  return parse_entries(text_of_file(path, ""), path, keys);
 }
 
 std::string write_config(const Config& config) {

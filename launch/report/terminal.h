@@ -31,6 +31,8 @@ class Terminal {
 
   Style style() const { return {display_.colour}; }
   bool live() const { return display_.terminal; }
+  /// Columns; 0 where unknown.
+  int width() const { return display_.width; }
   /// Writes text that stays; it ends with a newline. A live line is cleared before it.
   void print(std::string_view text);
   /// Replaces the live line, at most ten times a second; cut to the width of the terminal.

@@ -184,7 +184,7 @@ Placement placement_of(const std::vector<Order>& orders) {
         fmt::format("[schedule] {} stages do not divide over {} positions", num_stages, num_positions));
   }
   for (const auto kind : {Placement::Kind::block, Placement::Kind::interleaved, Placement::Kind::v_shape}) {
-    const Placement placement(num_positions, num_stages / num_positions, kind);
+    Placement placement(num_positions, num_stages / num_positions, kind);
     bool same = true;
     for (int stage = 0; stage < num_stages; ++stage)
       same = same && placement.position(stage) == positions[static_cast<std::size_t>(stage)];

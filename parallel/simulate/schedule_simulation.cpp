@@ -18,7 +18,8 @@ class ScheduleTasks {
         pipeline_(pipeline),
         links_(pipeline.placement.num_stages(), pipeline.microbatches, copies),
         tasks_(pipeline.placement.num_positions()) {
-    number();
+    const auto num_tasks = static_cast<std::size_t>(number());
+    tasks_.reserve(num_tasks, num_tasks);
     for (std::size_t position = 0; position < orders.size(); ++position) {
       const Order& order = orders[position];
       for (std::size_t i = 0; i < order.size(); ++i) {
@@ -32,8 +33,8 @@ class ScheduleTasks {
   const TaskList& tasks() const { return tasks_; }
 
  private:
-  /// Which task makes the result of each forward and backward pass.
-  void number() {
+  /// Which task makes the result of each forward and backward pass; the number of tasks.
+  std::int32_t number() {
     for (auto& numbers : task_of_) numbers.assign(index(pipeline_.placement.num_stages() * pipeline_.microbatches), -1);
     std::int32_t next = 0;
     for (const Order& order : orders_) {
@@ -42,6 +43,7 @@ class ScheduleTasks {
         if (!action.with_next) ++next;
       }
     }
+    return next;
   }
 
   std::int32_t& task_of(Phase phase, int stage, int microbatch) {
@@ -100,6 +102,7 @@ ScheduleTimes simulate(std::span<const Order> orders, const Pipeline& pipeline, 
   const ScheduleTasks tasks(orders, pipeline, copies);
   const TaskTimes played = replay(tasks.tasks());
   ScheduleTimes times;
+  times.actions.reserve(played.start.size());
   std::size_t task = 0;
   for (std::size_t position = 0; position < orders.size(); ++position) {
     const std::size_t first = times.actions.size();

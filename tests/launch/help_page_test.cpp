@@ -35,7 +35,7 @@ TEST(HelpTopic, AllAreThere) {
     EXPECT_EQ(help_topic(name, {}).substr(0, 2), "# ") << name;
     EXPECT_NE(help_topic("", {}).find(name), std::string::npos);
   }
-  EXPECT_EQ(help_topics().size(), 5U);
+  EXPECT_EQ(help_topics().size(), 7U);
 }
 
 TEST(HelpTopic, UnknownOneIsAnError) {
@@ -45,7 +45,7 @@ TEST(HelpTopic, UnknownOneIsAnError) {
   } catch (const UsageError& error) {
     EXPECT_STREQ(error.what(),
                  "help: there is no topic 'layout' (did you mean layouts?); topics are: breakdown, data, definitions, "
-                 "errors, layouts");
+                 "errors, graph, layouts, simulate");
   }
 }
 

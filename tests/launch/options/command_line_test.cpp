@@ -183,7 +183,7 @@ TEST(CommandLine, ErrorsNameTheWordAndWhatWouldDo) {
       {"--micro-batches=3", "unknown flag --micro-batches (did you mean --microbatches?); dmltrain --help lists all"},
       {"-d 2", "unknown flag -d (did you mean --d?); dmltrain --help lists all"},
       {"--zzzzzz 3", "unknown flag --zzzzzz; dmltrain --help lists all"},
-      {"modle", "unknown argument 'modle' (did you mean model?); commands are: help, model"},
+      {"modle", "unknown argument 'modle' (did you mean model?); commands are: help, graph, simulate, model"},
       {"model shwo x", "unknown argument 'shwo' (did you mean show?); commands are: show, export, partition"},
       {"--lr", "--lr wants a value"},
       {"--run --save x", "--run wants a value, but --save follows it"},
