@@ -1,42 +1,21 @@
 #include <algorithm>
 
 #include "parallel/pipeline/orders.h"
+#include "parallel/pipeline/two_chunks.h"
 
 namespace dml {
 namespace {
 
-/// One position's passes of its two chunks: `down` is passed on the way to the turn of the V, `up` after it.
-class Position {
- public:
-  Position(int position, int positions) : stage_{position, 2 * positions - 1 - position} {}
-
-  void forward(int chunk) { push(Phase::forward, chunk, forward_[chunk]++); }
-  void input_grad(int chunk) { push(Phase::input_grad, chunk, backward_[chunk]++); }
-  void weight_grad(int chunk) { push(Phase::weight_grad, chunk, weight_[chunk]++); }
-  void backward(int chunk) {
-    input_grad(chunk);
-    weight_grad(chunk);
-  }
-  void remaining_weights(int chunk) {
-    while (weight_[chunk] < backward_[chunk]) weight_grad(chunk);
-  }
-  int num_forward(int chunk) const { return forward_[chunk]; }
-  Order take() { return std::move(order_); }
-
- private:
-  void push(Phase phase, int chunk, int microbatch) {
-    order_.push_back({phase, stage_[chunk], microbatch, phase != Phase::input_grad});
-  }
-
-  int stage_[2];
-  int forward_[2] = {0, 0}, backward_[2] = {0, 0}, weight_[2] = {0, 0};
-  Order order_;
-};
-
+// The chunk that is passed on the way to the turn of the V, and the one after it.
 constexpr int kDown = 0;
 constexpr int kUp = 1;
 
-void warm_up(Position& at, int position, int positions) {
+void backward_in_halves(TwoChunks& at, int chunk) {
+  at.input_grad(chunk);
+  at.weight_grad(chunk);
+}
+
+void warm_up(TwoChunks& at, int position, int positions) {
   for (int k = 0; k < 2 * (positions - position) - 1; ++k) at.forward(kDown);
   for (int k = 0; k < position; ++k) {
     at.forward(kUp);
@@ -44,20 +23,20 @@ void warm_up(Position& at, int position, int positions) {
   }
   for (int k = 0; k < positions - position; ++k) {
     at.forward(kUp);
-    at.backward(kUp);
+    backward_in_halves(at, kUp);
   }
 }
 
-void steady_state(Position& at, int microbatches) {
+void steady_state(TwoChunks& at, int microbatches) {
   while (at.num_forward(kUp) < at.num_forward(kDown) || at.num_forward(kDown) < microbatches) {
     if (at.num_forward(kDown) < microbatches) at.forward(kDown);
-    at.backward(kDown);
+    backward_in_halves(at, kDown);
     at.forward(kUp);
-    at.backward(kUp);
+    backward_in_halves(at, kUp);
   }
 }
 
-void cool_down(Position& at, int position, int positions) {
+void cool_down(TwoChunks& at, int position, int positions) {
   for (int k = 0; k < position; ++k) {
     at.input_grad(kDown);
     at.input_grad(kUp);
@@ -66,8 +45,9 @@ void cool_down(Position& at, int position, int positions) {
     at.input_grad(kDown);
     at.weight_grad(kDown);
   }
-  at.remaining_weights(kUp);
-  at.remaining_weights(kDown);
+  for (const int chunk : {kUp, kDown}) {
+    while (at.num_waiting(chunk) > 0) at.weight_grad(chunk);
+  }
 }
 
 }  // namespace
@@ -77,7 +57,7 @@ std::vector<Order> zb_v_orders(const Pipeline& pipeline) {
   const int microbatches = std::max(pipeline.microbatches, 2 * positions - 1);
   std::vector<Order> orders;
   for (int position = 0; position < positions; ++position) {
-    Position at(position, positions);
+    TwoChunks at(position, 2 * positions - 1 - position);
     warm_up(at, position, positions);
     steady_state(at, microbatches);
     cool_down(at, position, positions);
