@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <functional>
 #include <map>
-#include <optional>
 #include <tuple>
 
 #include "launch/report/layer_table.h"
@@ -19,6 +18,7 @@ std::size_t index(std::int32_t id) { return static_cast<std::size_t>(id); }
 /// The layers of a split graph, and which one each node is in. What belongs to no module is a layer of its own stage.
 class Layers {
  public:
+  Layers() = default;
   explicit Layers(const Partition& partition) {
     const Graph& graph = partition.split().graph;
     const std::size_t common = common_components(graph);
@@ -87,9 +87,9 @@ class ProgramBuilder {
   void draw(const std::vector<Partition>& ranks) {
     const std::size_t num_drawn = program_.tasks.size();
     if (num_drawn == 0) {
-      layers_.emplace(ranks.front());
+      layers_ = Layers(ranks.front());
       program_.sizes = ranks.front().sizes;
-      program_.layers = layers_->all();
+      program_.layers = layers_.all();
     }
     const auto for_all = [&](auto&& visit) {
       for (const Partition& rank : ranks) {
@@ -121,7 +121,7 @@ class ProgramBuilder {
       const Node& node = rank.split().graph.node(task.node);
       drawn.name = node.name;
       drawn.operation = node.op->name;
-      drawn.layer = layers_->of_node(task.node);
+      drawn.layer = layers_.of_node(task.node);
       for (const ValueId output : node.outputs) drawn.outputs.push_back(output_of(rank.split(), output));
     }
     program_.tasks.push_back(std::move(drawn));
@@ -203,7 +203,7 @@ class ProgramBuilder {
   int replica_;
   const PartitionOfRank& partition_of_;
   DrawnProgram program_;
-  std::optional<Layers> layers_;
+  Layers layers_;
   std::map<TaskKey, int> task_of_;
   std::map<std::pair<int, std::int32_t>, int> transfer_of_;  ///< by channel and operation
 };

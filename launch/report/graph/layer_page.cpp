@@ -110,7 +110,7 @@ class LayerPage {
 
   std::string other_layer(int input) {
     const DrawnTask& source = task(input);
-    const std::string id = fmt::format("from {}", input);
+    std::string id = fmt::format("from {}", input);
     if (source.layer != kNone && added_.insert(id).second) {
       const std::string& layer = program_.layers[static_cast<std::size_t>(source.layer)].name;
       graph_.add(
@@ -121,7 +121,7 @@ class LayerPage {
 
   std::string way(int index) {
     const DrawnTransfer& transfer = program_.transfers[static_cast<std::size_t>(index)];
-    const std::string id = fmt::format("transfer {}", index);
+    std::string id = fmt::format("transfer {}", index);
     if (added_.insert(id).second) {
       graph_.add(
           {id,

@@ -39,6 +39,11 @@ std::string ranks_text(const std::vector<int>& ranks) {
              : fmt::format("ranks {}", fmt::join(ranks, ", "));
 }
 
+std::string counted(std::size_t number, std::string_view word) {
+  const char* ending = number == 1 ? "" : word.ends_with("ch") ? "es" : "s";
+  return fmt::format("{} {}{}", number, word, ending);
+}
+
 std::string fill_of(const DrawnTask& task) {
   if (task.kind == TaskKind::all_reduce || task.kind == TaskKind::all_gather) return "#f7d6a8";
   switch (task.id.phase) {

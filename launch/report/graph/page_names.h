@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "launch/report/graph/dot_text.h"
@@ -27,7 +28,10 @@ std::string tensor_text(const Drawing& drawing);
 /// The ranks of a position in a replica: "rank 3", "ranks 3-5", "ranks 0, 15, 30".
 std::string ranks_text(const std::vector<int>& ranks);
 
-/// What the colours of a kind of task are: forward, gradients, communication, update.
+/// "1 task", "3 tasks"; "1 microbatch", "5 microbatches".
+std::string counted(std::size_t number, std::string_view word);
+
+/// The colour of a task by its kind: forward, gradients, communication, update.
 std::string fill_of(const DrawnTask& task);
 
 }  // namespace dml

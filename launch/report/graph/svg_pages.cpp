@@ -112,11 +112,13 @@ std::string PageWriter::top_page() const {
     const std::string read = fmt::format("read {}", d), replica = fmt::format("replica {}", d);
     const std::string file = replace_mark(replica_file(), d);
     graph.add({read,
-               fmt::format("Read\nsamples {}-{}\n{} microbatches", first, first + samples - 1, program.sizes.size()),
+               fmt::format("Read\nsamples {}-{}\n{}", first, first + samples - 1,
+                           counted(program.sizes.size(), "microbatch")),
                "cylinder", kReadFill, file, ""});
     graph.add({replica,
-               fmt::format("Replica {}\n{} stages, {} ranks\n{}", d, drawing_.placement.num_stages(),
-                           mesh.p() * mesh.t(), work_text(cost)),
+               fmt::format("Replica {}\n{}, {}\n{}", d,
+                           counted(static_cast<std::size_t>(drawing_.placement.num_stages()), "stage"),
+                           counted(static_cast<std::size_t>(mesh.p() * mesh.t()), "rank"), work_text(cost)),
                "box3d", kStageFill, file, ""});
     graph.connect(read, replica);
     if (sums) graph.connect(replica, "sum");
@@ -141,10 +143,10 @@ std::string PageWriter::gradient_page() const {
       graph.add(
           {group, fmt::format("position {}, t{}\n{}", task.position, t, ranks_text(ranks)), "box", kStageFill, "", ""});
       const std::string id = fmt::format("sum {} {}", number, t);
-      graph.add(
-          {id,
-           fmt::format("AllReduce: {}\n{} parameters, {}", task.name, task.parameters.size(), bytes_text(cost.bytes)),
-           "box", kSumFill, "", fmt::format("{}", fmt::join(task.parameters, "\n"))});
+      graph.add({id,
+                 fmt::format("AllReduce: {}\n{}, {}", task.name, counted(task.parameters.size(), "parameter"),
+                             bytes_text(cost.bytes)),
+                 "box", kSumFill, "", fmt::format("{}", fmt::join(task.parameters, "\n"))});
       graph.connect(group, id);
     }
   }
@@ -154,7 +156,7 @@ std::string PageWriter::gradient_page() const {
 void PageWriter::add_ways(DotGraph& graph, const DrawnProgram& program) const {
   for (const auto& [from, to] : ways(program)) {
     DrawnCost cost;
-    int values = 0;
+    std::size_t values = 0;
     for (const DrawnTransfer& transfer : program.transfers) {
       if (transfer.from_stage != from || transfer.to_stage != to) continue;
       cost = sum(cost, transfer.costs);
@@ -162,7 +164,8 @@ void PageWriter::add_ways(DotGraph& graph, const DrawnProgram& program) const {
     }
     const std::string id = way_id(from, to);
     graph.add({id,
-               fmt::format("Send-Recv\nstage {} to {}\n{} values, {}", from, to, values, bytes_text(cost.step_bytes)),
+               fmt::format("Send-Recv\nstage {} to {}\n{}, {}", from, to, counted(values, "value"),
+                           bytes_text(cost.step_bytes)),
                "oval", kTransferFill, transfer_file(from, to), ""});
     // What goes back is drawn against its direction, so that stages stay in their order.
     const char* style = to < from ? "dir=back" : "";
@@ -176,7 +179,7 @@ std::string PageWriter::replica_page(const DrawnProgram& program) const {
   crumbs.back().file.clear();
   DotGraph graph(
       "TB", crumbs,
-      {fmt::format("{} microbatches of {}{} samples; FLOP and bytes are of one step", program.sizes.size(),
+      {fmt::format("{} of {}{} samples; FLOP and bytes are of one step", counted(program.sizes.size(), "microbatch"),
                    program.sizes.front(),
                    program.sizes.front() == program.sizes.back() ? "" : fmt::format(" to {}", program.sizes.back()))});
   for (int stage = 0; stage < drawing_.placement.num_stages(); ++stage) {
@@ -197,7 +200,7 @@ std::string PageWriter::replica_page(const DrawnProgram& program) const {
 
 DotNode PageWriter::layer_node(const DrawnProgram& program, int layer, int stage) const {
   DrawnCost forward, backward;
-  int tasks = 0;
+  std::size_t tasks = 0;
   for (const DrawnTask& task : program.tasks) {
     if (task.layer != layer || task.stage != stage) continue;
     ++tasks;
@@ -205,8 +208,8 @@ DotNode PageWriter::layer_node(const DrawnProgram& program, int layer, int stage
     cost = sum(cost, task.costs);
   }
   return {fmt::format("layer {}", layer),
-          fmt::format("{}\n{} tasks\nforward {}\nbackward {}", program.layers[static_cast<std::size_t>(layer)].name,
-                      tasks, work_text(forward), work_text(backward)),
+          fmt::format("{}\n{}\nforward {}\nbackward {}", program.layers[static_cast<std::size_t>(layer)].name,
+                      counted(tasks, "task"), work_text(forward), work_text(backward)),
           "box",
           "#fbf4cf",
           layer_file(layer),

@@ -14,6 +14,10 @@ function bytesText(number) {
   return `${Number(number.toPrecision(3))} ${units[power]}`;
 }
 
+function counted(number, word, plural = `${word}s`) { return `${number} ${number === 1 ? word : plural}`; }
+function microbatchesText(program) { return counted(program.microbatch_samples.length, "microbatch", "microbatches"); }
+function tensorText(layout) { return layout.t === 1 ? "t0" : `t0-${layout.t - 1}`; }
+
 /** Numbers by tensor index, of which the file holds one where all are alike. */
 function byRank(value, t) { return Array.isArray(value) ? value[t] : value; }
 function sumOf(value, ranks) { return Array.isArray(value) ? value.reduce((a, b) => a + b, 0) : value * ranks; }
@@ -99,7 +103,7 @@ class Facts {
     const rows = [["kind", KINDS[box.facts.colour]], ["id", element("code", idText(task.phase, 0, task.stage, d, 0, task.n))],
       ["runs on", this.ranks(d, task.position)], ["stage", task.stage]];
     if (task.group) rows.push(["group", `${task.group}: ${{ d: "replicas", p: "stages with the same weight", t: "tensor ranks", w: "all ranks" }[task.group]}`]);
-    rows.push(["times", task.phase === "U" ? "once a step" : `${program.microbatch_samples.length} a step, for each microbatch`], ...this.costs(task));
+    rows.push(["times", task.phase === "U" ? "once a step" : `for each microbatch: ${program.microbatch_samples.length} in a step`], ...this.costs(task));
     this.table(rows);
     this.outputs(task.outputs || []);
     const text = i => `${program.tasks[i].operation} ${program.tasks[i].name}`;
@@ -121,7 +125,7 @@ class Facts {
 
   transfer(box) {
     const { d, from, to, transfers } = box.facts, { program, tasks } = this.scene.replicas[d], { layout } = this.graph;
-    this.title(`Send and receive: stage ${from} to ${to}`, `replica ${d}, for each of ${program.microbatch_samples.length} microbatches`);
+    this.title(`Send and receive: stage ${from} to ${to}`, `replica ${d}, ${microbatchesText(program)}`);
     for (const i of transfers) {
       const transfer = program.transfers[i];
       this.panel.append(element("h2", "value"), element("code", transfer.value.name));
@@ -151,7 +155,7 @@ class Facts {
     const rows = [["tasks", `${total.tasks} of a microbatch`], ["per step", `${scaled(total.flops, "FLOP")}, ${bytesText(total.bytes)}`],
       ...Object.entries(total.kinds).map(([kind, bytes]) => [KINDS[kind], bytesText(bytes)])];
     if (box.kind === "model") {
-      rows.unshift(["layout", `d=${layout.d} p=${layout.p} t=${layout.t}, ${layout.d * layout.p * layout.t} ranks`],
+      rows.unshift(["layout", `d=${layout.d} p=${layout.p} t=${layout.t}, ${counted(layout.d * layout.p * layout.t, "rank")}`],
         ["schedule", layout.schedule], ["tensor mode", layout.tensor_mode], ["parameters", model.parameters.toLocaleString("en")]);
     }
     if (box.kind === "stage") rows.push(["runs on", this.ranks(box.facts.d, layout.stages[box.facts.stage].position)]);

@@ -69,7 +69,7 @@ function placeRows(layer, rows, left, total, upwards, boxOf) {
 }
 
 function layerBox(program, name, ids, facts, boxOf) {
-  const layer = new Box("layer", name, [`${ids.length} tasks`], facts);
+  const layer = new Box("layer", name, [counted(ids.length, "task")], facts);
   const forward = rowsOf(program.tasks, ids.filter(id => !"BW".includes(program.tasks[id].phase)));
   const backward = rowsOf(program.tasks, ids.filter(id => "BW".includes(program.tasks[id].phase)));
   const rows = Math.max(forward.length, backward.length, 1);
@@ -99,7 +99,7 @@ function placeLayers(stage) {
 
 function stageBox(graph, d, s, program, tasks) {
   const { label, position } = graph.layout.stages[s];
-  const stage = new Box("stage", `stage ${s}`, [label, `d${d} p${position}, t0-${graph.layout.t - 1}`], { d, stage: s });
+  const stage = new Box("stage", `stage ${s}`, [label, `d${d} p${position} ${tensorText(graph.layout)}`], { d, stage: s });
   const boxOf = id => {
     const task = program.tasks[id];
     const box = new Box("task", task.operation, [task.name], { d, task: id, colour: kindOf(task) });
@@ -125,7 +125,7 @@ function transferBoxes(replica, graph, d, program, stages) {
   });
   for (const [key, transfers] of ways) {
     const [from, to] = key.split(" ").map(Number), left = stages[Math.min(from, to)];
-    const box = replica.add(new Box("transfer", `stage ${from} to ${to}`, [`${transfers.length} values`],
+    const box = replica.add(new Box("transfer", `stage ${from} to ${to}`, [counted(transfers.length, "value")],
       { d, from, to, transfers, colour: "transfer" }));
     Object.assign(box, TRANSFER, {
       x: left.x + left.w + (GAP.stage - TRANSFER.w) / 2,
@@ -137,7 +137,7 @@ function transferBoxes(replica, graph, d, program, stages) {
 function replicaBox(graph, d) {
   const program = graph.programs[graph.replicas[d].program], tasks = [];
   const samples = program.microbatch_samples.reduce((a, b) => a + b, 0), first = graph.replicas[d].first_sample;
-  const replica = new Box("replica", `replica ${d}`, [`samples ${first}-${first + samples - 1} of the batch, ${program.microbatch_samples.length} microbatches`], { d });
+  const replica = new Box("replica", `replica ${d}`, [`samples ${first}-${first + samples - 1} of the batch, ${microbatchesText(program)}`], { d });
   const read = replica.add(new Box("read", "Read", [`samples ${first}-${first + samples - 1}`], { d, colour: "read" }));
   Object.assign(read, { x: PAD.replica, y: HEAD.replica + 250, w: 560, h: 260 });
   let x = read.x + read.w + 300;

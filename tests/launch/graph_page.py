@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+"""Opens graph.html in a headless browser: no error on its console, the facts of a task that its address names, and pages
+of the SVG tree that all lead on. Exit code 77 where there is no browser.
+
+  python3 tests/launch/graph_page.py --binary build/bin/dmltrain [--keep FOLDER]"""
+
+import argparse
+import html
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+MODEL = "gpt:layers=22,width=64,heads=4,seq=32,vocab=64"
+SKIPPED = 77
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def browse(browser, address, *options):
+    """What the browser prints, and what the page's console says."""
+    with tempfile.TemporaryDirectory() as profile:
+        command = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}",
+                   "--virtual-time-budget=4000", "--enable-logging=stderr", "--v=0", *options, address]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+def dead_links(folder):
+    pages = {page.name: page.read_text() for page in folder.glob("*.svg")}
+    reached, waiting = set(), ["interactive_high_level.svg"]
+    while waiting:
+        name = waiting.pop()
+        if name in reached:
+            continue
+        reached.add(name)
+        if name not in pages:
+            yield f"a link leads to {name}, which is not there"
+            continue
+        waiting += [html.unescape(link) for link in re.findall(r'href="([^"#]+)"', pages[name]) if ":" not in link]
+    yield from (f"no link leads to {name}" for name in sorted(set(pages) - reached))
+
+
+def faults(browser, folder):
+    page = (folder / "graph.html").resolve().as_uri()
+    checks = {"": "45 ranks", "#d=2&task=12": "F.m0.s0.d2.t0.n", "#d=1&stage=3": "order of its passes"}
+    for place, expected in checks.items():
+        dom, console = browse(browser, page + place, "--dump-dom")
+        panel = re.search(r'<aside id="panel">(.*?)</aside>', dom, re.S)
+        if panel is None or expected not in panel.group(1):
+            yield f"graph.html{place}: the panel does not say '{expected}'"
+        yield from (f"graph.html{place}: {line}" for line in console)
+    browse(browser, page, f"--screenshot={folder / 'graph.png'}", "--window-size=1500,950")
+    if not (folder / "graph.png").is_file():
+        yield "no screenshot"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--keep", help="a folder for the files and the screenshot")
+    arguments = parser.parse_args()
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None or shutil.which("dot") is None:
+        print("skipped: there is no browser, or no Graphviz")
+        return SKIPPED
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(arguments.keep or temporary)
+        layout = ["--model", MODEL, "--d", "3", "--p", "5", "--t", "3"]
+        subprocess.run([os.path.abspath(arguments.binary), "graph", *layout, "--out", folder], check=True)
+        found = [*dead_links(folder), *faults(browser, folder)]
+    print("\n".join(found) or "graph.html and the SVG tree hold")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
