@@ -193,9 +193,10 @@ std::vector<RequestedSchedule> requested_schedules(const Values& values) {
 
 /// The first file's, where sizes are not given otherwise.
 const ParsedSchedule* file_of(const std::vector<RequestedSchedule>& schedules) {
-  const auto first =
-      std::find_if(schedules.begin(), schedules.end(), [](const RequestedSchedule& s) { return s.file.has_value(); });
-  return first == schedules.end() ? nullptr : &*first->file;
+  for (const RequestedSchedule& schedule : schedules) {
+    if (schedule.file) return &*schedule.file;
+  }
+  return nullptr;
 }
 
 PipelineSettings read_settings(const Values& values, const ParsedSchedule* file) {

@@ -13,7 +13,7 @@ const percent = (x) => `${(100 * x).toFixed(2)} %`;
 
 function rowHeight(results) {
   const rows = results.reduce((sum, r) => sum + r.timed.length, 0);
-  return rows <= 24 ? 22 : rows <= 48 ? 16 : rows <= 100 ? 11 : 7;
+  return rows <= 24 ? 22 : rows <= 60 ? 18 : rows <= 120 ? 11 : 7;
 }
 
 /** Where each schedule and the axis stand, for a width and the part of the time that is seen {from, to}. */
@@ -49,8 +49,8 @@ function paintPass(a, box, painter, colours, chunked) {
   const late = chunked(a.stage) ? "2" : "";
   painter.rect(box.x, box.y, box.w, box.h, colours[a.op + late]);
   const label = String(a.microbatch);
-  const size = Math.min(11, box.h - 1);
-  if (size >= 7 && box.w > label.length * size * 0.62 + 2)
+  const size = Math.min(11, box.h - 1, (box.w - 1) / (0.6 * label.length));
+  if (size >= 7)
     painter.text(box.x + box.w / 2, box.y + box.h / 2 + size * 0.36, label, colours.onTask, size, "middle");
 }
 
