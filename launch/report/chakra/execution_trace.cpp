@@ -1,5 +1,6 @@
 #include "launch/report/chakra/execution_trace.h"
 
+#include <et_def.pb.h>
 #include <fmt/format.h>
 #include <google/protobuf/arena.h>
 #include <google/protobuf/io/coded_stream.h>
@@ -10,7 +11,6 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
-#include "launch/report/chakra/et_def.pb.h"
 #include "models/op.h"
 
 namespace dml {

@@ -1,5 +1,6 @@
 #include "launch/report/chakra/execution_trace.h"
 
+#include <et_def.pb.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/util/delimited_message_util.h>
 #include <gtest/gtest.h>
@@ -8,7 +9,6 @@
 #include <nlohmann/json.hpp>
 #include <tuple>
 
-#include "launch/report/chakra/et_def.pb.h"
 #include "tests/launch/report/graph/small_plan.h"
 
 namespace dml {
