@@ -1,5 +1,6 @@
 "use strict";
-// The page around the chart: settings in, results out.
+// The page around the chart: settings in, results out. The address keeps what was changed, so that it can be passed on:
+// #positions=16&microbatches=64&schedules=1f1b,zb-h1
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
@@ -69,10 +70,25 @@ function addSchedule(name) {
   boxes.set(name, box);
 }
 
-function showGiven() {
-  for (const field of FIELDS) inputs[field.name].value = givenText(field);
-  for (const [name, box] of boxes) box.checked = data.schedules.some((s) => s.name === name);
+const givenSchedules = () => data.schedules.map((s) => s.name).join();
+const chosenSchedules = () => [...boxes].filter(([, box]) => box.checked).map(([name]) => name).join();
+
+/** What the page was made with, with the address's changes over it. */
+function showSettings(address) {
+  for (const field of FIELDS) inputs[field.name].value = address.get(field.name) ?? givenText(field);
+  const chosen = (address.get("schedules") ?? givenSchedules()).split(",");
+  for (const [name, box] of boxes) box.checked = chosen.includes(name);
   recompute();
+}
+
+function writeAddress() {
+  const address = new URLSearchParams();
+  for (const field of FIELDS) {
+    if (inputs[field.name].value !== givenText(field)) address.set(field.name, inputs[field.name].value);
+  }
+  const given = givenSchedules().split(",").sort().join();
+  if (chosenSchedules().split(",").sort().join() !== given) address.set("schedules", chosenSchedules());
+  history.replaceState(null, "", `#${address}`);
 }
 
 function readNumber(text, field) {
@@ -130,6 +146,7 @@ function simulateNamed(name, settings) {
 }
 
 function recompute() {
+  writeAddress();
   try {
     const settings = readSettings();
     byId("status").textContent = "";
@@ -278,8 +295,8 @@ addFields();
 [...new Set([...Object.keys(SCHEDULES), ...data.schedules.map((s) => s.name)])].forEach(addSchedule);
 showLegend();
 chooseTheme(window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
-showGiven();
-byId("reset").addEventListener("click", showGiven);
+showSettings(new URLSearchParams(location.hash.slice(1)));
+byId("reset").addEventListener("click", () => showSettings(new URLSearchParams()));
 byId("form").addEventListener("submit", (event) => event.preventDefault());
 byId("fit").addEventListener("click", fit);
 byId("svg").addEventListener("click", saveSvg);
