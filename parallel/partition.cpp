@@ -9,6 +9,7 @@
 #include "kernels/error.h"
 #include "models/op.h"
 #include "parallel/pipeline/cut.h"
+#include "parallel/pipeline/stage_cost.h"
 
 namespace dml {
 namespace {
@@ -76,15 +77,23 @@ ModelSummary summarize(const Graph& graph, std::int64_t samples, std::span<const
   return summary;
 }
 
-std::vector<Order> make_orders(const ScheduleDef& schedule, const Placement& placement,
-                               const PartitionOptions& options) {
+std::vector<Order> orders_by_name(const Placement& placement, const std::vector<StageCost>& costs,
+                                  const PartitionOptions& options) {
+  const ScheduleDef& schedule = find_schedule(options.schedule);
   if (schedule.copies > 1) {
     throw std::invalid_argument(
         fmt::format("[schedule] {} keeps two copies of the model: it can be simulated, not run; dualpipe-v needs one",
                     schedule.name));
   }
-  std::vector<Order> orders = schedule.orders({.placement = placement, .microbatches = options.microbatches});
+  std::vector<Order> orders =
+      schedule.orders({.placement = placement, .microbatches = options.microbatches, .costs = costs});
   validate(orders, placement, options.microbatches);
+  return orders;
+}
+
+std::vector<Order> make_orders(const Placement& placement, const std::vector<StageCost>& costs,
+                               const PartitionOptions& options) {
+  std::vector<Order> orders = options.given ? options.given->orders : orders_by_name(placement, costs, options);
   if (options.forward_only) {
     for (Order& order : orders) std::erase_if(order, [](const Action& a) { return a.phase != Phase::forward; });
   }
@@ -122,9 +131,22 @@ std::vector<std::vector<int>> Partition::tied_groups() const {
   return {groups.begin(), groups.end()};
 }
 
-Placement placement_of(const Mesh& mesh, const std::string& schedule) {
-  const ScheduleDef& def = find_schedule(schedule);
-  return {mesh.p(), def.chunks, def.placement};
+Placement placement_of(const Mesh& mesh, const PartitionOptions& options) {
+  if (options.given) {
+    const auto& [placement, microbatches, orders] = *options.given;
+    if (placement.num_positions() != mesh.p() || microbatches != options.microbatches) {
+      throw std::invalid_argument(fmt::format("[schedule] {} is of p={} and {} microbatches, the run has p={} and {}",
+                                              options.schedule, placement.num_positions(), microbatches, mesh.p(),
+                                              options.microbatches));
+    }
+    return placement;
+  }
+  const ScheduleDef& def = find_schedule(options.schedule);
+  if (options.chunks > 0 && options.chunks != def.chunks && !def.any_chunks) {
+    throw std::invalid_argument(fmt::format("[schedule] {} has {} stage{} per position, not {}", def.name, def.chunks,
+                                            def.chunks == 1 ? "" : "s", options.chunks));
+  }
+  return {mesh.p(), options.chunks > 0 ? options.chunks : def.chunks, def.placement};
 }
 
 std::int64_t largest_microbatch(const Mesh& mesh, const PartitionOptions& options) {
@@ -141,11 +163,12 @@ std::int64_t largest_microbatch(const Mesh& mesh, const PartitionOptions& option
 DividedModel divide_model(const GraphOfBatch& graph_of, const Mesh& mesh, int tensor_index, std::int64_t samples,
                           const PartitionOptions& options) {
   const Graph whole = graph_of(samples);
-  const int num_stages = placement_of(mesh, options.schedule).num_stages();
+  const int num_stages = placement_of(mesh, options).num_stages();
   const std::vector<int> whole_stages = cut_stages(whole, num_stages, options.cut);
   DividedModel model;
   model.mode = choose_mode(whole, mesh.t(), options);
   model.summary = summarize(whole, samples, whole_stages, num_stages);
+  model.costs = stage_costs(whole, whole_stages, num_stages);
   const TensorPlace place{tensor_index, mesh.t()};
   const SplitPlan plan = plan_split(whole, mesh.t(), model.mode);
   for (const NodeId origin : split_graph(whole, plan, place).origin)
@@ -160,8 +183,8 @@ DividedModel divide_model(const GraphOfBatch& graph_of, const Mesh& mesh, int te
 
 Partition make_partition(const DividedModel& model, const Mesh& mesh, int rank, const PartitionOptions& options) {
   check_batch(mesh, options);
-  Partition p(mesh, rank, placement_of(mesh, options.schedule));
-  p.orders = make_orders(find_schedule(options.schedule), p.placement, options);
+  Partition p(mesh, rank, placement_of(mesh, options));
+  p.orders = make_orders(p.placement, model.costs, options);
   p.keeps_output = options.needs_output;
   p.forward_only = options.forward_only;
   p.mode = model.mode;

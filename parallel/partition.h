@@ -11,6 +11,7 @@
 #include "parallel/build_tasks.h"
 #include "parallel/data/flat_layout.h"
 #include "parallel/mesh.h"
+#include "parallel/pipeline/actions.h"
 #include "parallel/pipeline/schedule.h"
 #include "parallel/task_graph.h"
 #include "parallel/tensor/split.h"
@@ -19,9 +20,11 @@ namespace dml {
 
 struct PartitionOptions {
   std::string schedule = "1f1b";
-  std::int64_t batch = 1;   ///< samples of the global batch
-  int microbatches = 1;     ///< per replica
-  bool tensor_auto = true;  ///< the cheaper mode by bytes
+  int chunks = 0;                               ///< stages per pipeline position; 0: as the schedule has them
+  std::shared_ptr<const ParsedSchedule> given;  ///< the orders themselves, in place of a schedule by name
+  std::int64_t batch = 1;                       ///< samples of the global batch
+  int microbatches = 1;                         ///< per replica
+  bool tensor_auto = true;                      ///< the cheaper mode by bytes
   SplitMode tensor_mode = SplitMode::megatron;
   std::vector<std::string> cut;
   std::int64_t bucket_bytes = 4 << 20;
@@ -46,7 +49,8 @@ struct ModelSummary {
 /// do not change. The split graphs of all sizes have the same nodes and values.
 struct DividedModel {
   std::function<SplitGraph(std::int64_t samples)> split_of;
-  std::vector<int> stages;  ///< by node of the split graphs
+  std::vector<int> stages;       ///< by node of the split graphs
+  std::vector<StageCost> costs;  ///< by stage, for searched schedules; empty: all stages alike
   SplitMode mode = SplitMode::megatron;
   ModelSummary summary;
   std::vector<std::string> notes;
@@ -84,8 +88,9 @@ struct Partition {
   std::vector<std::vector<int>> tied_groups() const;
 };
 
-/// The stages of the schedule on the positions of the mesh. Throws std::invalid_argument for an unknown schedule.
-Placement placement_of(const Mesh& mesh, const std::string& schedule);
+/// The stages of the schedule on the positions of the mesh. Throws std::invalid_argument for an unknown schedule, for
+/// chunks that it does not have, and for given orders of other positions or microbatches.
+Placement placement_of(const Mesh& mesh, const PartitionOptions& options);
 /// The samples of the largest microbatch of any replica: what all ranks take their decisions by.
 std::int64_t largest_microbatch(const Mesh& mesh, const PartitionOptions& options);
 

@@ -1,14 +1,37 @@
 #include "runtime/partition_options.h"
 
-#include <algorithm>
+#include <fmt/format.h>
 
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+
+#include "kernels/error.h"
 #include "models/trainable.h"
 
 namespace dml {
 namespace {
 
-int microbatches_of(const LayoutConfig& layout, std::int64_t batch) {
+constexpr std::string_view kFile = "file:";
+
+/// The schedule that stands in a file; null where it goes by name.
+std::shared_ptr<const ParsedSchedule> schedule_of_file(const std::string& schedule) {
+  if (!schedule.starts_with(kFile)) return nullptr;
+  const std::string path = schedule.substr(kFile.size());
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw IoError(fmt::format("--schedule: '{}' cannot be read", path));
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  try {
+    return std::make_shared<ParsedSchedule>(parse_actions(text));
+  } catch (const std::invalid_argument& error) {
+    throw IoError(fmt::format("--schedule: '{}': {}", path, error.what()));
+  }
+}
+
+int microbatches_of(const LayoutConfig& layout, const ParsedSchedule* given, std::int64_t batch) {
   if (layout.microbatches > 0) return layout.microbatches;
+  if (given != nullptr) return given->microbatches;
   if (layout.p == 1) return 1;
   return static_cast<int>(
       std::max<std::int64_t>(1, std::min<std::int64_t>(2 * layout.p, batch / std::max(layout.d, 1))));
@@ -20,8 +43,10 @@ PartitionOptions partition_options(const Config& config, std::int64_t batch) {
   const LayoutConfig& layout = config.layout;
   PartitionOptions options;
   options.schedule = layout.schedule;
+  options.chunks = layout.chunks;
+  options.given = schedule_of_file(layout.schedule);
   options.batch = batch;
-  options.microbatches = microbatches_of(layout, batch);
+  options.microbatches = microbatches_of(layout, options.given.get(), batch);
   options.tensor_auto = layout.tensor_mode == TensorMode::automatic;
   options.tensor_mode = layout.tensor_mode == TensorMode::gather ? SplitMode::gather : SplitMode::megatron;
   options.cut = layout.cut;

@@ -92,7 +92,7 @@ class Writer {
   }
 
   void write_rank(const DividedModel& divided, std::vector<SplitGraph> sizes, const std::string& obstacle, int rank) {
-    const Placement placement = placement_of(mesh_, options_.schedule);
+    const Placement placement = placement_of(mesh_, options_);
     SplitGraph& split = sizes.front();
     GraphFile file;
     file.name = fmt::format("{} rank {}", model_.name(), rank);

@@ -81,7 +81,7 @@ class ShardModel final : public RunModel {
   }
 
   Partition partition(const Mesh& mesh, int rank, const PartitionOptions& options) const override {
-    check_run(mesh, rank, placement_of(mesh, options.schedule));
+    check_run(mesh, rank, placement_of(mesh, options));
     DividedModel model;
     model.split_of = [this](std::int64_t samples) { return split_of(samples); };
     model.stages = table_.stages;

@@ -7,6 +7,7 @@
 
 #include "launch/options/option_makers.h"
 #include "launch/options/usage_error.h"
+#include "parallel/pipeline/schedule.h"
 
 namespace dml {
 namespace {
@@ -23,6 +24,29 @@ OptionSpec row(std::string_view group, std::string_view name, std::string_view v
   spec.value = value;
   spec.help = help;
   spec.otherwise = otherwise;
+  return spec;
+}
+
+/// Of those that can be run.
+std::string schedule_names() {
+  std::string names;
+  for (const ScheduleDef& schedule : all_schedules()) {
+    if (schedule.copies == 1) names += fmt::format("{}{}", names.empty() ? "" : ", ", schedule.name);
+  }
+  return names;
+}
+
+/// The name of a schedule, or file:F.
+OptionSpec schedule_option(OptionSpec spec) {
+  spec.set = [](Config& c, std::span<const std::string> values) {
+    if (!values.back().starts_with("file:")) {
+      std::vector<std::string_view> names;
+      for (const ScheduleDef& schedule : all_schedules()) names.push_back(schedule.name);
+      parse_choice(values.back(), names);
+    }
+    c.layout.schedule = values.back();
+  };
+  spec.get = [](const Config& c) { return std::vector<std::string>{c.layout.schedule}; };
   return spec;
 }
 
@@ -186,8 +210,11 @@ void add_layout(Table& table) {
                                  false, [](auto& c) -> auto& { return c.layout.t; }));
   table.push_back(order_option(
       row(kGroup, "order", "ORDER", "axes from the slowest to the fastest rank: dpt puts t side by side")));
-  table.push_back(name_option(row(kGroup, "schedule", "NAME", "order of microbatches in the pipeline: gpipe or 1f1b"),
-                              {"gpipe", "1f1b"}, false, [](auto& c) -> auto& { return c.layout.schedule; }));
+  table.push_back(schedule_option(
+      row(kGroup, "schedule", "NAME",
+          fmt::format("order of microbatches in the pipeline: {}, or file:F (see help simulate)", schedule_names()))));
+  table.push_back(integer_option(row(kGroup, "chunks", "V", "stages per pipeline position", "as the schedule has them"),
+                                 1, true, [](auto& c) -> auto& { return c.layout.chunks; }));
   table.push_back(integer_option(
       row(kGroup, "microbatches", "M", "parts of a replica's samples that follow each other through the pipeline",
           "1 if p = 1, else min(2p, B/d)"),
