@@ -83,14 +83,17 @@ class LineParser {
       list.push_back(parse_action(cell));
       return;
     }
+    constexpr std::string_view kExpected = "is no overlapped pair such as (0F7;7B3)OVERLAP_F_B";
     const std::size_t semicolon = cell.find(';');
     const std::size_t close = cell.find(')');
     if (semicolon == std::string_view::npos || close == std::string_view::npos || close < semicolon ||
         cell.substr(close + 1) != kOverlap)
-      fail(cell, "is no overlapped pair such as (0F7;7B3)OVERLAP_F_B");
-    list.push_back(parse_action(cell.substr(1, semicolon - 1)));
-    list.back().action.with_next = true;
-    list.push_back(parse_action(cell.substr(semicolon + 1, close - semicolon - 1)));
+      fail(cell, kExpected);
+    ListedAction forward = parse_action(cell.substr(1, semicolon - 1));
+    const ListedAction backward = parse_action(cell.substr(semicolon + 1, close - semicolon - 1));
+    if (forward.kind != Kind::pass || backward.kind != Kind::pass) fail(cell, kExpected);
+    forward.action.with_next = true;
+    list.insert(list.end(), {forward, backward});
   }
 
   ListedAction parse_action(std::string_view cell) const {

@@ -18,8 +18,10 @@ class Rounds {
         group_(pipeline.group == 0 ? positions_ : pipeline.group),
         position_(position) {
     if (group_ < positions_) {
-      throw std::invalid_argument(fmt::format(
-          "[schedule] interleaved: a group of {} microbatches is smaller than the {} positions", group_, positions_));
+      throw std::invalid_argument(
+          fmt::format("[schedule] a group of {} microbatches is smaller than the {} positions: their first chunks "
+                      "would wait for each other",
+                      group_, positions_));
     }
     const int rounds = (pipeline.microbatches + group_ - 1) / group_;
     total_ = rounds * group_ * chunks_;

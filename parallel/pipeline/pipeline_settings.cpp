@@ -39,7 +39,8 @@ std::vector<StageCost> with_stages(std::span<const StageCost> model, int num_sta
     for (std::size_t i = 0; i < wanted; ++i) stages.push_back(part(model[i / parts], parts));
   } else {
     throw std::invalid_argument(
-        fmt::format("[schedule] {} stages can't be made of {}: neither divides the other", num_stages, model.size()));
+        fmt::format("[schedule] {0} stages can't be made of {1}: give times for a divisor or a multiple of {0}",
+                    num_stages, model.size()));
   }
   return stages;
 }

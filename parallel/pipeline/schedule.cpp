@@ -14,20 +14,20 @@ namespace {
 
 using Kind = Placement::Kind;
 
-int positions_behind(const Pipeline& pipeline, int position) { return pipeline.placement.num_positions() - position; }
+int positions_from(const Pipeline& pipeline, int position) { return pipeline.placement.num_positions() - position; }
 
 int all_alive(const Pipeline& pipeline, int) { return pipeline.microbatches; }
 
 int alternating_alive(const Pipeline& pipeline, int position) {
-  return std::min(pipeline.microbatches, positions_behind(pipeline, position));
+  return std::min(pipeline.microbatches, positions_from(pipeline, position));
 }
 
 int overlapped_alive(const Pipeline& pipeline, int position) {
-  return std::min(pipeline.microbatches, 2 * positions_behind(pipeline, position));
+  return std::min(pipeline.microbatches, 2 * positions_from(pipeline, position));
 }
 
 int h2_alive(const Pipeline& pipeline, int position) {
-  return std::min(pipeline.microbatches, 2 * positions_behind(pipeline, position) - 1);
+  return std::min(pipeline.microbatches, 2 * positions_from(pipeline, position) - 1);
 }
 
 /// Of interleaved schedules: the warm-up forwards and the one that stands before the first backward.
@@ -36,7 +36,7 @@ int chunks_alive(const Pipeline& pipeline, int position) {
   const int chunks = pipeline.placement.num_stages() / positions;
   const int group = pipeline.group == 0 ? positions : pipeline.group;
   return std::min(pipeline.microbatches * chunks,
-                  2 * (positions_behind(pipeline, position) - 1) + (chunks - 1) * group + 1);
+                  2 * (positions_from(pipeline, position) - 1) + (chunks - 1) * group + 1);
 }
 
 int overlapped_chunks_alive(const Pipeline& pipeline, int position) {

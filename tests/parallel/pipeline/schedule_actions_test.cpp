@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <random>
 #include <sstream>
 #include <stdexcept>
 
@@ -79,13 +80,36 @@ TEST(ScheduleActions, WhatIsNoScheduleIsRefusedWithItsPlace) {
   EXPECT_NE(message_of("0F0,0B2000000").find("999999"), std::string::npos);
   for (const std::string text :
        {"", "\n", "0F0", "0B0,0F0", "0F0,0B0,0B0", "0F0,0B0\n0F1,0B1", "1F0,1B0", "-1F0", "0F0,0F0,0B0", "0F1,0B1",
-        "(0F0;0B0)OVERLAP_F_B", "(0F0;0B0)", "0F0;0B0", "0F0,0B0\n", "0UNSHARD"}) {
+        "(0F0;0B0)OVERLAP_F_B", "(0F0;0B0)", "0F0;0B0", "(0SEND_F0;0B0)OVERLAP_F_B", "0F0,0B0\n", "0UNSHARD"}) {
     if (text == "0F0,0B0\n") {
       EXPECT_EQ(message_of(text), "");
     } else {
       EXPECT_NE(message_of(text), "") << text;
     }
   }
+}
+
+/// Whatever a file says, it is read or refused.
+TEST(ScheduleActions, DamagedTextIsReadOrRefused) {
+  const ScheduleDef& schedule = find_schedule("dualpipe-v");
+  const Pipeline pipeline{.placement = Placement(2, 2, schedule.placement), .microbatches = 5};
+  const std::string valid = actions_text(schedule.orders(pipeline), pipeline.placement, 5);
+  const std::string letters = "0123456789FBIW(;),\n_SENDRCV -";
+  std::mt19937 random(11);
+  const auto below = [&](std::size_t end) { return std::uniform_int_distribution<std::size_t>(0, end - 1)(random); };
+  int refused = 0;
+  for (int i = 0; i < 2000; ++i) {
+    std::string text = valid;
+    for (std::size_t k = 1 + below(3); k > 0; --k) text[below(text.size())] = letters[below(letters.size())];
+    if (i % 4 == 0) text.resize(below(text.size()));
+    try {
+      const ParsedSchedule read = parse_actions(text);
+      validate(read.orders, read.placement, read.microbatches);
+    } catch (const std::invalid_argument&) {
+      ++refused;
+    }
+  }
+  EXPECT_GT(refused, 1500);
 }
 
 TEST(ScheduleActions, TransfersThatDoNotMatchAreRefused) {
