@@ -1,0 +1,94 @@
+// What a machine is to the simulator: how long its devices take for a task, and its links for a message. A value, from
+// a data sheet or from measurements.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "models/graph.h"
+#include "parallel/cost/collective_cost.h"
+#include "parallel/cost/size_table.h"
+
+namespace dml {
+
+/// A measured kernel family with so many threads per rank. Which sizes a family is measured by says kernel_size.h.
+struct KernelTable {
+  int threads = 1;
+  SizeTable table;
+  double residual = 0;  ///< median relative error at sizes between the points; 0 where not measured
+};
+
+/// What a data sheet says of arithmetic, and how much of it programs get. 0: unknown.
+struct Peaks {
+  double f32_flops = 0;   ///< FLOP/s of products in f32 (by tensor cores as TF32 where there are any)
+  double f16_flops = 0;   ///< in f16 and bf16, dense
+  double efficiency = 1;  ///< part of it that large products reach
+  double memory_bytes_per_s = 0;
+  double memory_efficiency = 1;  ///< part of it that large copies reach
+};
+
+/// Groups of up to `ranks` consecutive devices are joined by this link: those of a node, of a rack, of all.
+struct LinkLevel {
+  int ranks = 1;
+  Link link;
+  CollectiveAlgorithm algorithm = CollectiveAlgorithm::automatic;
+};
+
+/// Measured communication of one kind; axes: ranks, bytes.
+using CommTables = std::map<CommKind, SizeTable>;
+
+struct Hardware {
+  std::string name;
+  double launch_seconds = 0;  ///< of each task beside its kernel
+  Peaks peaks;
+  double memory_bytes = 0;  ///< of a device; 0: unknown
+  int cores_per_host = 0;   ///< that its ranks' threads share; 0: each rank is a device of its own
+  int ranks_per_host = 0;   ///< at most; 0: any number
+  std::map<std::string, std::vector<KernelTable>, std::less<>> kernels;  ///< by family
+  CommTables comm;                                                       ///< within a host
+  std::vector<LinkLevel> levels;  ///< from the closest; the last one's ranks are no limit
+
+  /// Throws std::invalid_argument that names the part that is not there or makes no sense.
+  void check() const;
+};
+
+/// How a rank computes.
+struct ComputeMode {
+  int threads = 1;                 ///< per rank, on a host
+  DataType dtype = DataType::f32;  ///< that activations and weights would have
+};
+
+/// Of one execution of `node`, with the launch. By the measured family where there is one (for other threads than
+/// measured, scaled by them), else by the roofline of Williams, Waterman and Patterson (2009): the longer of
+/// arithmetic and memory. 0 for aliases.
+double seconds_of(const Hardware& hardware, const Graph& graph, const Node& node, const ComputeMode& mode);
+
+/// Of the optimizer's update of `num_elems` weights that keeps `states` f32 values for each (adamw: 2).
+double seconds_of_update(const Hardware& hardware, double num_elems, int states, const ComputeMode& mode);
+
+/// Of reading or writing so many bytes once, beside a launch: sums of squares, copies, added gradients.
+double seconds_of_memory(const Hardware& hardware, double bytes, const ComputeMode& mode);
+
+/// Who takes part in a communication.
+struct CommGroup {
+  int ranks = 2;
+  /// Of consecutive world ranks, how far apart neighbours of the group are: 1 on the tensor axis, t on the data axis.
+  int stride = 1;
+};
+
+/// From the last rank's arrival to the end. `bytes` as in collective_cost.h. A group within one host is measured where
+/// there are measurements. One that spans levels is hierarchical: of an all-reduce, reduce-scatter inside, all-reduce
+/// of the parts across, all-gather inside (Thakur, Rabenseifner and Gropp 2005, section 4.5 of the algorithms in
+/// MPICH).
+double seconds_of(const Hardware& hardware, CommKind kind, double bytes, const CommGroup& group);
+/// A message between two world ranks.
+double seconds_of_send(const Hardware& hardware, double bytes, int from, int to);
+
+/// Presets by data sheet: a100-80g, h100-sxm, h200, b200. Throws std::invalid_argument that lists them.
+Hardware hardware_preset(std::string_view name);
+std::span<const std::string_view> hardware_preset_names();
+
+}  // namespace dml
