@@ -112,12 +112,16 @@ int run(const Command& command, Terminal& terminal) {
   const std::string shown = shown_file(command, forms);
   const std::string folder = command.text("out", "graph");
   LayoutPlan plan(command.config);
-  const Drawing drawing = make_drawing(plan.model().name(), plan.mesh(), plan.options().schedule,
-                                       [&](int rank) { return plan.partition(rank); });
+  Drawing drawing =
+      make_drawing(plan.name(), plan.mesh(), plan.options().schedule, [&](int rank) { return plan.partition(rank); });
+  drawing.parameters = plan.num_parameters();
+  drawing.notes.insert(drawing.notes.begin(), plan.notes().begin(), plan.notes().end());
   std::vector<OutputFile> files;
   for (const Form* form : forms) std::ranges::move(form->make(drawing, plan), std::back_inserter(files));
   write_all(folder, files);
   terminal.print(fmt::format("wrote {} files of {} ranks to {}\n", files.size(), plan.mesh().world_size(), folder));
+  for (const std::string& note : drawing.notes)
+    terminal.print(fmt::format("  {} {}\n", terminal.style().strong("note:"), note));
   if (!shown.empty()) show(std::filesystem::absolute(folder) / shown, terminal);
   return exit_code::kDone;
 }

@@ -1,7 +1,10 @@
 #include "runtime/layout_plan.h"
 
 #include <algorithm>
+#include <filesystem>
 
+#include "kernels/error.h"
+#include "models/zoo/zoo.h"
 #include "runtime/data/dataset.h"
 #include "runtime/partition_options.h"
 
@@ -20,29 +23,51 @@ BatchField likely_label(const ModelSource& model, const std::string& loss) {
 }
 
 LayoutPlan::LayoutPlan(const Config& config)
-    : model_(config.model, config.seed),
+    : name_(config.model.source),
       mesh_(std::max(config.layout.d, 1), config.layout.p, config.layout.t, config.layout.order) {
-  choose_batch(config);
+  build_options_.dims = config.model.dims;
+  open_model(config);
+  options_ = partition_options(config, choose_batch(config));
+  options_.forward_only = options_.needs_output = opaque_ != nullptr;
 }
 
-void LayoutPlan::choose_batch(const Config& config) {
-  std::int64_t batch =
-      config.data.batch > 0 ? config.data.batch : std::max<std::int64_t>(model_.file().written_batch(), 16);
-  if (config.data.source.empty()) {
-    model_.set_label(likely_label(model_, config.model.loss));
-    if (config.data.batch == 0)
-      batch = std::max(batch, std::int64_t{mesh_.d()} * std::max(config.layout.microbatches, 1));
-  } else {
-    const auto data = open_dataset(config.data, model_.data_inputs(), config.seed);
-    model_.set_data(*data);
-    if (data->is_given_batches()) batch = data->given_batch_size();
+void LayoutPlan::open_model(const Config& config) {
+  try {
+    model_.emplace(config.model, config.seed);
+    if (config.data.source.empty()) model_->set_label(likely_label(*model_, config.model.loss));
+    notes_ = model_->notes();
+  } catch (const Error&) {
+    if (is_builtin(name_) || !std::filesystem::is_regular_file(name_)) throw;
+    opaque_ = OpaqueModel::load(name_);
+    if (!opaque_->is_needed()) throw;
+    model_.reset();
+    notes_ = opaque_->notes();
   }
-  options_ = partition_options(config, batch);
+}
+
+/// The batch size; a data set that decides it is opened.
+std::int64_t LayoutPlan::choose_batch(const Config& config) {
+  const std::int64_t written = model_ ? model_->file().written_batch() : 0;
+  std::int64_t batch = config.data.batch > 0 ? config.data.batch : std::max<std::int64_t>(written, 16);
+  if (model_ && !config.data.source.empty()) {
+    const auto data = open_dataset(config.data, model_->data_inputs(), config.seed);
+    model_->set_data(*data);
+    if (data->is_given_batches()) batch = data->given_batch_size();
+  } else if (config.data.batch == 0) {
+    batch = std::max(batch, std::int64_t{mesh_.d()} * std::max(config.layout.microbatches, 1));
+  }
+  return batch;
+}
+
+std::int64_t LayoutPlan::num_parameters() {
+  return opaque_ != nullptr ? opaque_->num_parameters() : divided(0).summary.parameters;
 }
 
 const Graph& LayoutPlan::graph_of(std::int64_t samples) {
   const auto found = graphs_.find(samples);
-  return found != graphs_.end() ? found->second : graphs_.emplace(samples, model_.graph(samples, true)).first->second;
+  if (found != graphs_.end()) return found->second;
+  build_options_.batch = samples;
+  return graphs_.emplace(samples, model_ ? model_->graph(samples, true) : opaque_->build(build_options_)).first->second;
 }
 
 const DividedModel& LayoutPlan::divided(int tensor_index) {

@@ -3,8 +3,13 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "models/onnx/opaque_model.h"
 #include "parallel/partition.h"
 #include "runtime/config.h"
 #include "runtime/model_source.h"
@@ -13,13 +18,18 @@ namespace dml {
 
 /// The partitions of any ranks, each as training would make it. No data set is needed: without config.data the labels
 /// are taken to be classes (one for each row of the output), or by config.model.loss, and without a batch size the
-/// file's own is used, else 16 or one sample for each microbatch of each replica. Absent d is 1.
+/// file's own is used, else 16 or one sample for each microbatch of each replica. Absent d is 1. A file that cannot be
+/// trained because it has operations that are not read, or because external data is missing, is laid out as an
+/// OpaqueModel: its forward pass.
 class LayoutPlan {
  public:
   /// Throws ModelError, IoError, and std::invalid_argument where the mesh is none.
   explicit LayoutPlan(const Config& config);
 
-  const ModelSource& model() const { return model_; }
+  const std::string& name() const { return name_; }
+  /// What was decided that a person may want to know.
+  const std::vector<std::string>& notes() const { return notes_; }
+  std::int64_t num_parameters();
   const Mesh& mesh() const { return mesh_; }
   const PartitionOptions& options() const { return options_; }
   /// What ranks of the same tensor index share is computed once and kept. Throws ModelError.
@@ -28,9 +38,14 @@ class LayoutPlan {
  private:
   const Graph& graph_of(std::int64_t samples);
   const DividedModel& divided(int tensor_index);
-  void choose_batch(const Config& config);
+  void open_model(const Config& config);
+  std::int64_t choose_batch(const Config& config);
 
-  ModelSource model_;
+  std::string name_;
+  BuildOptions build_options_;
+  std::optional<ModelSource> model_;           ///< this, or
+  std::shared_ptr<const OpaqueModel> opaque_;  ///< that
+  std::vector<std::string> notes_;
   Mesh mesh_;
   PartitionOptions options_;
   std::map<std::int64_t, Graph> graphs_;                             ///< by samples

@@ -17,7 +17,7 @@ inline Config small_config(int d, int p, int t, std::int64_t batch = 0) {
 }
 
 inline Drawing drawing_of(LayoutPlan& plan) {
-  return make_drawing(plan.model().name(), plan.mesh(), plan.options().schedule,
+  return make_drawing(plan.name(), plan.mesh(), plan.options().schedule,
                       [&](int rank) { return plan.partition(rank); });
 }
 
