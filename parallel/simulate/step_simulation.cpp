@@ -1,0 +1,213 @@
+#include "parallel/simulate/step_simulation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <queue>
+#include <stdexcept>
+
+#include "parallel/simulate/exchanges.h"
+
+namespace dml {
+namespace {
+
+constexpr double kNever = std::numeric_limits<double>::infinity();
+
+/// Of an exchange.
+struct Progress {
+  std::size_t posted = 0;  ///< sides
+  double seconds = 0;      ///< it takes when all have
+};
+
+/// Where a rank is in its list.
+struct Place {
+  std::int32_t next = 0;
+  std::int32_t waits_for = -1;  ///< a task whose end it waits for
+  double work = 0;              ///< of the task that runs: seconds it takes on cores of its own
+  double since = 0;             ///< begin of the task that runs, or of the wait
+};
+
+/// The work that every rank that runs on a host has had since the begin: it grows by min(1, speed / running).
+struct HostState {
+  double work = 0;
+  int running = 0;
+  std::priority_queue<std::pair<double, int>, std::vector<std::pair<double, int>>, std::greater<>> ends;  // until, rank
+};
+
+class StepSimulation {
+ public:
+  StepSimulation(std::span<const RankTasks> ranks, const Mesh& mesh, const Hosts& hosts, const TaskSeconds& seconds)
+      : ranks_(ranks),
+        hosts_(hosts),
+        seconds_(seconds),
+        exchanges_(find_exchanges(ranks, mesh)),
+        places_(ranks.size()) {
+    host_states_.resize((ranks.size() + index(hosts.ranks_per_host) - 1) / index(hosts.ranks_per_host));
+    result_.timeline.measured = false;
+    result_.parts.resize(ranks.size());
+    for (const RankTasks& rank : ranks) {
+      first_.push_back(result_.timeline.spans.size());
+      for (std::size_t i = 0; i < rank.tasks.size(); ++i) {
+        result_.timeline.spans.push_back({static_cast<std::int32_t>(i), rank.rank, -1, kNever, -1});
+      }
+    }
+    progress_.resize(exchanges_.sides.size());
+  }
+
+  SimulatedStep run() {
+    for (int rank = 0; rank < num_ranks(); ++rank) proceed(rank);
+    while (advance()) {
+    }
+    for (int rank = 0; rank < num_ranks(); ++rank) {
+      if (place_of(rank).waits_for >= 0) refuse_deadlock(rank);
+      result_.seconds = std::max(result_.seconds, result_.parts[index(rank)].step);
+    }
+    return std::move(result_);
+  }
+
+ private:
+  template <typename Integer>
+  static std::size_t index(Integer i) {
+    return static_cast<std::size_t>(i);
+  }
+  int num_ranks() const { return static_cast<int>(ranks_.size()); }
+  Place& place_of(int rank) { return places_[index(rank)]; }
+  StepParts& parts(int rank) { return result_.parts[index(rank)]; }
+  HostState& host(int rank) { return host_states_[index(rank / hosts_.ranks_per_host)]; }
+  const Task& task(int rank, std::int32_t i) const { return ranks_[index(rank)].tasks[index(i)]; }
+  std::size_t place(int rank, std::int32_t i) const { return first_[index(rank)] + index(i); }
+  Span& span(int rank, std::int32_t i) { return result_.timeline.spans[place(rank, i)]; }
+  bool is_over(int rank, std::int32_t i) { return span(rank, i).end <= now_; }
+  static bool is_exchange(const Task& task) { return task.queue != QueueId::compute; }
+
+  /// Takes a rank's tasks from its place on, until it computes, waits or is done.
+  void proceed(int rank) {
+    Place& s = place_of(rank);
+    const RankTasks& tasks = ranks_[index(rank)];
+    for (; s.next < static_cast<std::int32_t>(tasks.tasks.size()); ++s.next) {
+      const Task& next = tasks.tasks[index(s.next)];
+      for (const std::int32_t dep : tasks.deps_of(next)) {
+        if (is_over(rank, dep)) continue;
+        s.waits_for = dep;
+        s.since = now_;
+        return;
+      }
+      if (!is_exchange(next)) return begin(rank);
+      post(rank);
+    }
+    // The step ends with its last communication.
+    for (std::int32_t i = 0; i < s.next; ++i) {
+      if (is_over(rank, i)) continue;
+      s.waits_for = i;
+      s.since = now_;
+      return;
+    }
+    parts(rank).step = now_;
+  }
+
+  void begin(int rank) {
+    Place& s = place_of(rank);
+    HostState& h = host(rank);
+    s.since = now_;
+    span(rank, s.next).start = now_;
+    s.work = seconds_(ranks_[index(rank)], index(s.next));
+    parts(rank).compute += s.work;
+    h.ends.emplace(h.work + s.work, rank);
+    ++h.running;
+  }
+
+  void post(int rank) {
+    const std::int32_t i = place_of(rank).next;
+    span(rank, i).start = now_;
+    const std::int32_t exchange = exchanges_.of_task[index(rank)][index(i)];
+    const std::vector<Side>& sides = exchanges_.sides[index(exchange)];
+    Progress& progress = progress_[index(exchange)];
+    progress.seconds = std::max(progress.seconds, seconds_(ranks_[index(rank)], index(i)));
+    if (++progress.posted < sides.size()) return;
+    const double end = now_ + progress.seconds;
+    for (const Side& side : sides) span(side.rank, side.task).end = end;
+    completions_.emplace(end, exchange);
+  }
+
+  double speed(const HostState& h) const {
+    return h.running == 0 ? 1 : std::min(1.0, hosts_.ranks_at_full_speed / h.running);
+  }
+
+  double next_end(const HostState& h) const {
+    return h.ends.empty() ? kNever : now_ + std::max(0.0, h.ends.top().first - h.work) / speed(h);
+  }
+
+  /// Goes on to the next end of a task or of an exchange; false where there is none.
+  bool advance() {
+    double at = completions_.empty() ? kNever : completions_.top().first;
+    HostState* first = nullptr;
+    for (HostState& h : host_states_) {
+      if (next_end(h) >= at) continue;
+      at = next_end(h);
+      first = &h;
+    }
+    if (at == kNever) return false;
+    for (HostState& h : host_states_) h.work += (at - now_) * speed(h);
+    now_ = std::max(now_, at);
+    if (first != nullptr) {
+      end_task(*first);
+    } else {
+      end_exchange();
+    }
+    return true;
+  }
+
+  void end_task(HostState& h) {
+    const int rank = h.ends.top().second;
+    h.work = std::max(h.work, h.ends.top().first);
+    h.ends.pop();
+    --h.running;
+    Place& s = place_of(rank);
+    span(rank, s.next).end = now_;
+    parts(rank).core_wait += now_ - s.since - s.work;
+    ++s.next;
+    proceed(rank);
+  }
+
+  void end_exchange() {
+    const std::vector<Side>& sides = exchanges_.sides[index(completions_.top().second)];
+    completions_.pop();
+    for (const Side& side : sides) {
+      Place& s = place_of(side.rank);
+      if (s.waits_for != side.task) continue;
+      const bool receives = task(side.rank, side.task).kind == TaskKind::receive;
+      (receives ? parts(side.rank).bubble : parts(side.rank).exposed_comm) += now_ - s.since;
+      s.waits_for = -1;
+      proceed(side.rank);
+    }
+  }
+
+  [[noreturn]] void refuse_deadlock(int rank) {
+    const RankTasks& tasks = ranks_[index(rank)];
+    throw std::invalid_argument(fmt::format("[simulate] rank {} waits for ever for {}", rank,
+                                            tasks.tasks[index(place_of(rank).waits_for)].id.to_string()));
+  }
+
+  std::span<const RankTasks> ranks_;
+  const Hosts& hosts_;
+  const TaskSeconds& seconds_;
+  std::vector<std::size_t> first_;  ///< by rank: place of its first task
+  Exchanges exchanges_;
+  std::vector<Progress> progress_;  ///< by exchange
+  std::vector<Place> places_;
+  std::vector<HostState> host_states_;
+  std::priority_queue<std::pair<double, std::int32_t>, std::vector<std::pair<double, std::int32_t>>, std::greater<>>
+      completions_;  ///< end, exchange
+  double now_ = 0;
+  SimulatedStep result_;
+};
+
+}  // namespace
+
+SimulatedStep simulate_step(std::span<const RankTasks> ranks, const Mesh& mesh, const Hosts& hosts,
+                            const TaskSeconds& seconds) {
+  return StepSimulation(ranks, mesh, hosts, seconds).run();
+}
+
+}  // namespace dml

@@ -1,0 +1,46 @@
+// A whole step of all ranks in time: the tasks that the runtime executes, played with the seconds that each takes.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "parallel/mesh.h"
+#include "parallel/task_graph.h"
+#include "parallel/timeline.h"
+
+namespace dml {
+
+/// Where ranks run: rank r on host r / ranks_per_host. Ranks that compute at the same time on a host share its cores
+/// evenly, none faster than alone.
+struct Hosts {
+  int ranks_per_host = 1;
+  double ranks_at_full_speed = 1;  ///< usable cores of a host / threads of a rank
+};
+
+/// Seconds of task `index` of a rank: of a compute task with the cores it wants; of communication from the time when
+/// all sides have posted it (the longest that a side says).
+using TaskSeconds = std::function<double(const RankTasks& rank, std::size_t index)>;
+
+/// How a rank's step divides, in seconds; the parts sum to `step`.
+struct StepParts {
+  double step = 0;
+  double compute = 0;
+  double core_wait = 0;     ///< by which sharing cores makes compute longer
+  double exposed_comm = 0;  ///< waiting on a collective or a send
+  double bubble = 0;        ///< waiting on a receive
+};
+
+struct SimulatedStep {
+  Timeline timeline;             ///< a span for every task; of communication from post to completion
+  std::vector<StepParts> parts;  ///< by rank
+  double seconds = 0;            ///< until the last rank has ended
+};
+
+/// Plays the step as the executor runs it: each rank takes its tasks in order, computes, and posts communication
+/// without waiting for it; it waits where a task needs one that is not over. `ranks` are all ranks of the mesh, by
+/// number. Throws std::invalid_argument where communication has no counterpart, or ranks wait for each other for ever.
+SimulatedStep simulate_step(std::span<const RankTasks> ranks, const Mesh& mesh, const Hosts& hosts,
+                            const TaskSeconds& seconds);
+
+}  // namespace dml
