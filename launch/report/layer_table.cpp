@@ -30,6 +30,12 @@ bool is_number(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
+/// "layers.0"
+bool is_numbered(std::string_view text) {
+  const std::size_t dot = text.rfind('.');
+  return dot != std::string_view::npos && is_number(text.substr(dot + 1));
+}
+
 struct LayerTotals {
   std::string name;
   std::int64_t nodes = 0;
@@ -80,10 +86,12 @@ std::size_t common_components(const Graph& graph) {
 std::string layer_of(std::string_view scope, std::size_t num_common) {
   const auto parts = components_of(scope);
   if (parts.size() <= num_common) return "(other)";
-  std::string layer(parts[num_common]);
-  if (parts.size() > num_common + 1 && is_number(parts[num_common + 1]))
-    layer += fmt::format(".{}", parts[num_common + 1]);
-  return layer;
+  if (parts.size() > num_common + 1) {
+    const std::string_view next = parts[num_common + 1];
+    if (is_number(next)) return fmt::format("{}.{}", parts[num_common], next);
+    if (is_numbered(next) && !is_numbered(parts[num_common])) return std::string(next);
+  }
+  return std::string(parts[num_common]);
 }
 
 std::string layer_table(const Graph& graph, Style style) {
