@@ -88,6 +88,14 @@ class TransferReplay {
  public:
   TransferReplay(const Placement& placement, const StageLinks& links) : placement_(placement), links_(links) {}
 
+  /// Throws unless its stage is at that position.
+  void check_place(const ListedAction& listed, std::size_t position) const {
+    const int stage = listed.action.stage;
+    if (stage >= placement_.num_stages()) fail(listed, fmt::format("there are {} stages", placement_.num_stages()));
+    if (placement_.position(stage) != static_cast<int>(position))
+      fail(listed, fmt::format("is given to position {}, its stage is at {}", position, placement_.position(stage)));
+  }
+
   bool ready(const ListedAction& listed) const {
     if (listed.kind != Kind::receive) return true;
     const int source = remote_source(listed.action, placement_, links_);
@@ -161,6 +169,9 @@ std::vector<ActionList> with_transfers(std::span<const Order> orders, const Plac
 
 void check_transfers(std::span<const ActionList> lists, const Placement& placement, const StageLinks& links) {
   TransferReplay replay(placement, links);
+  for (std::size_t i = 0; i < lists.size(); ++i) {
+    for (const ListedAction& listed : lists[i]) replay.check_place(listed, i);
+  }
   std::vector<std::size_t> next(lists.size(), 0);
   for (bool moved = true; moved;) {
     moved = false;

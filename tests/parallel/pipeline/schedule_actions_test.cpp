@@ -124,6 +124,9 @@ TEST(ScheduleActions, TransfersThatDoNotMatchAreRefused) {
             std::string::npos);
   EXPECT_NE(message_of(replaced(valid, "1RECV_F0,1RECV_F1", "1RECV_F1,1RECV_F0")), "");
   EXPECT_NE(message_of(replaced(valid, "1RECV_F0", "1RECV_F0,1RECV_F0")).find("twice"), std::string::npos);
+  EXPECT_NE(message_of(replaced(valid, "1SEND_B0", "9SEND_B0")).find("there are 2 stages"), std::string::npos);
+  EXPECT_NE(message_of(replaced(replaced(valid, "0SEND_F1,", ""), "1B0,", "1B0,0SEND_F1,")).find("given to position 1"),
+            std::string::npos);
   EXPECT_NE(message_of(replaced(valid, "1B1,", "1B1,1SEND_F1,")).find("nobody"), std::string::npos);
   EXPECT_NE(message_of(replaced(valid, "0F1,0SEND_F1,0RECV_B0", "0RECV_B0,0F1,0SEND_F1")), "");
 }
