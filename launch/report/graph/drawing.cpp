@@ -211,10 +211,22 @@ class ProgramBuilder {
 void describe(Drawing& drawing, const Partition& any) {
   drawing.placement = any.placement;
   drawing.tensor_mode = any.mode == SplitMode::gather ? "gather" : "megatron";
-  drawing.stage_labels = any.summary.stage_labels;
   drawing.orders = any.orders;
   drawing.parameters = any.summary.parameters;
   drawing.notes = any.notes;
+}
+
+/// "blocks.4 - blocks.8": the first and the last layer.
+std::string stage_label(const DrawnProgram& program, int stage) {
+  const DrawnLayer* first = nullptr;
+  const DrawnLayer* last = nullptr;
+  for (const DrawnLayer& layer : program.layers) {
+    if (std::find(layer.stages.begin(), layer.stages.end(), stage) == layer.stages.end()) continue;
+    if (first == nullptr) first = &layer;
+    last = &layer;
+  }
+  if (first == nullptr) return "";
+  return first == last ? first->name : fmt::format("{} - {}", first->name, last->name);
 }
 
 }  // namespace
@@ -234,6 +246,8 @@ Drawing make_drawing(const std::string& model, const Mesh& mesh, const std::stri
     if (is_first) drawing.programs.push_back(ProgramBuilder(mesh, replica, partition_of).build());
     drawing.program_of.push_back(at->second);
   }
+  for (int stage = 0; stage < drawing.placement.num_stages(); ++stage)
+    drawing.stage_labels.push_back(stage_label(drawing.programs.front(), stage));
   return drawing;
 }
 

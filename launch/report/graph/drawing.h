@@ -74,8 +74,8 @@ struct Drawing {
   Placement placement{1};
   std::string schedule;
   std::string tensor_mode;
-  std::vector<std::string> stage_labels;
-  std::vector<Order> orders;  ///< by pipeline position
+  std::vector<std::string> stage_labels;  ///< the first and the last layer of each
+  std::vector<Order> orders;              ///< by pipeline position
   std::int64_t parameters = 0;
   std::vector<DrawnProgram> programs;
   std::vector<int> program_of;              ///< by replica

@@ -99,6 +99,13 @@ TEST(Drawing, KeepsTheShapesOfAllRanksWhereTheyDiffer) {
   FAIL() << "no product of the queries";
 }
 
+TEST(Drawing, LabelsStagesByTheirLayers) {
+  const std::vector<std::string> labels = small_drawing(1, 3, 1).stage_labels;
+  ASSERT_EQ(labels.size(), 3U);
+  EXPECT_TRUE(labels[0].starts_with("tok - ")) << labels[0];
+  EXPECT_TRUE(labels[2].ends_with(" - loss")) << labels[2];
+}
+
 TEST(Drawing, NamesLayersInForwardOrder) {
   std::vector<std::string> names;
   const Drawing drawing = small_drawing(1, 1, 1);
