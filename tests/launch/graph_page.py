@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Opens graph.html in a headless browser: no error on its console, the facts of a task that its address names, and pages
-of the SVG tree that all lead on. Exit code 77 where there is no browser.
+"""Opens graph.html in a headless browser: no error on its console, the facts of a task that is clicked or named by the
+address, zoom and search; and follows all links of the SVG tree. Exit code 77 where there is no browser.
 
   python3 tests/launch/graph_page.py --binary build/bin/dmltrain [--keep FOLDER]"""
 
 import argparse
 import html
+import json
 import os
 import re
 import shutil
@@ -16,6 +17,32 @@ from pathlib import Path
 
 MODEL = "gpt:layers=22,width=64,heads=4,seq=32,vocab=64"
 SKIPPED = 77
+# What a person does, and what comes of it as JSON: a click on the first task of a layer, a turn of the wheel, a search.
+HANDS = """<pre id="done"></pre><script>
+addEventListener("load", () => {
+  const canvas = document.getElementById("canvas"), panel = document.getElementById("panel"), said = {};
+  canvas.setPointerCapture = () => {};  // there is no pointer behind these events
+  const layer = view.scene.replicas[1].stages[2].children[1], task = layer.children[0];
+  view.fit(layer);
+  const box = view.rect(task), corner = canvas.getBoundingClientRect();
+  const at = { clientX: corner.left + box.x + box.w / 2, clientY: corner.top + box.y + box.h / 2, bubbles: true };
+  canvas.dispatchEvent(new PointerEvent("pointerdown", at));
+  canvas.dispatchEvent(new PointerEvent("pointerup", at));
+  said.clicked = [panel.querySelector("h1").textContent, task.label];
+  const before = view.scale;
+  canvas.dispatchEvent(new WheelEvent("wheel", { ...at, deltaY: -300 }));
+  said.zoom = view.scale / before;
+  const left = view.x;
+  canvas.dispatchEvent(new PointerEvent("pointerdown", at));
+  canvas.dispatchEvent(new PointerEvent("pointermove", { ...at, clientX: at.clientX + 90 }));
+  said.pan = view.x - left;
+  const field = document.getElementById("search");
+  field.value = "blocks.7 gelu";
+  field.dispatchEvent(new Event("input"));
+  said.found = panel.querySelector("h1").textContent;
+  document.getElementById("done").textContent = JSON.stringify(said);
+});
+</script>"""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -43,6 +70,25 @@ def dead_links(folder):
     yield from (f"no link leads to {name}" for name in sorted(set(pages) - reached))
 
 
+def hand_faults(browser, folder):
+    used = folder / "used.html"
+    used.write_text((folder / "graph.html").read_text().replace("</body>", HANDS + "</body>"))
+    dom, console = browse(browser, used.resolve().as_uri(), "--dump-dom")
+    used.unlink()
+    yield from (f"used by hand: {line}" for line in console)
+    done = re.search(r'<pre id="done">(.*?)</pre>', dom, re.S)
+    said = json.loads(html.unescape(done.group(1))) if done and done.group(1) else None
+    if said is None:
+        yield "used by hand: nothing came of it"
+        return
+    if said["clicked"][0] != said["clicked"][1]:
+        yield f"a click on {said['clicked'][1]} shows the facts of {said['clicked'][0]}"
+    if said["zoom"] <= 1.1 or said["pan"] >= 0:
+        yield f"the wheel zooms by {said['zoom']}, a drag to the right moves by {said['pan']}"
+    if not re.match(r"[1-9]\d* found", said["found"]):
+        yield f"the search says '{said['found']}'"
+
+
 def faults(browser, folder):
     page = (folder / "graph.html").resolve().as_uri()
     checks = {"": "45 ranks", "#d=2&task=12": "F.m0.s0.d2.t0.n", "#d=1&stage=3": "order of its passes"}
@@ -52,6 +98,7 @@ def faults(browser, folder):
         if panel is None or expected not in panel.group(1):
             yield f"graph.html{place}: the panel does not say '{expected}'"
         yield from (f"graph.html{place}: {line}" for line in console)
+    yield from hand_faults(browser, folder)
     browse(browser, page, f"--screenshot={folder / 'graph.png'}", "--window-size=1500,950")
     if not (folder / "graph.png").is_file():
         yield "no screenshot"
