@@ -4,13 +4,19 @@
 function scaled(number, unit) {
   const prefixes = ["", "k", "M", "G", "T", "P", "E"];
   let power = 0;
-  while (Math.abs(number) >= 999.5 && power < prefixes.length - 1) { number /= 1000; ++power; }
+  while (Math.abs(number) >= 999.5 && power < prefixes.length - 1) {
+    number /= 1000;
+    ++power;
+  }
   return `${Number(number.toPrecision(3))} ${prefixes[power]}${unit}`;
 }
 function bytesText(number) {
   const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
   let power = 0;
-  while (number >= 1024 && power < units.length - 1) { number /= 1024; ++power; }
+  while (number >= 1024 && power < units.length - 1) {
+    number /= 1024;
+    ++power;
+  }
   return `${Number(number.toPrecision(3))} ${units[power]}`;
 }
 
@@ -26,7 +32,7 @@ function perRankText(value, text) {
 }
 
 function rankOf(layout, d, p, t) {
-  const at = { d, p, t };
+  const at = {d, p, t};
   return [...layout.order].reduce((rank, axis) => rank * layout[axis] + at[axis], 0);
 }
 function idText(phase, m, stage, d, t, n) { return `${phase}.m${m}.s${stage}.d${d}.t${t}.n${n}`; }
@@ -39,24 +45,36 @@ function element(tag, text, ...children) {
 }
 
 const KINDS = {
-  forward: "forward", input_grad: "input gradient", weight_grad: "weight gradient", communication: "collective",
-  transfer: "send and receive", update: "update", read: "read",
+  forward: "forward",
+  input_grad: "input gradient",
+  weight_grad: "weight gradient",
+  communication: "collective",
+  transfer: "send and receive",
+  update: "update",
+  read: "read",
 };
 
 class Facts {
-  constructor(graph, scene, panel, go) { Object.assign(this, { graph, scene, panel, go }); }
+  constructor(graph, scene, panel, go) { Object.assign(this, {graph, scene, panel, go}); }
 
   show(box) {
     this.panel.replaceChildren();
-    const { kind } = box;
-    if (kind === "task") this.task(box);
-    else if (kind === "transfer") this.transfer(box);
-    else if (kind === "sum") this.sums(box);
-    else this.container(box);
+    const {kind} = box;
+    if (kind === "task")
+      this.task(box);
+    else if (kind === "transfer")
+      this.transfer(box);
+    else if (kind === "sum")
+      this.sums(box);
+    else
+      this.container(box);
     this.panel.scrollTop = 0;
   }
 
-  title(text, under) { this.panel.append(element("h1", text)); if (under) this.panel.append(element("p", under)); }
+  title(text, under) {
+    this.panel.append(element("h1", text));
+    if (under) this.panel.append(element("p", under));
+  }
   table(rows) {
     const table = element("table");
     for (const [name, value] of rows) {
@@ -80,30 +98,54 @@ class Facts {
 
   costs(item) {
     return [
-      ["FLOP", perRankText(item.flops, v => scaled(v, "FLOP"))], ["bytes", perRankText(item.bytes, bytesText)],
-      ["per step", `${perRankText(item.step_flops, v => scaled(v, "FLOP"))}; ${perRankText(item.step_bytes, bytesText)}`],
+      ["FLOP", perRankText(item.flops, v => scaled(v, "FLOP"))],
+      ["bytes", perRankText(item.bytes, bytesText)],
+      [
+        "per step",
+        `${perRankText(item.step_flops, v => scaled(v, "FLOP"))}; ${perRankText(item.step_bytes, bytesText)}`
+      ],
     ];
   }
   outputs(outputs) {
     for (const output of outputs) {
       this.panel.append(element("h2", "output"), element("code", output.name));
-      this.table([["whole", `${output.dtype} ${output.shape.join("x") || "scalar"}`], ["placement", output.placement],
-        ["on a rank", output.local_shapes.map((s, t) => (output.local_shapes.length > 1 ? `t${t}: ` : "") + (s.join("x") || "scalar")).join(", ")]]);
+      this.table([
+        ["whole", `${output.dtype} ${output.shape.join("x") || "scalar"}`], ["placement", output.placement],
+        [
+          "on a rank",
+          output.local_shapes
+              .map((s, t) => (output.local_shapes.length > 1 ? `t${t}: ` : "") + (s.join("x") || "scalar"))
+              .join(", ")
+        ]
+      ]);
     }
   }
   ranks(d, position) {
-    const { layout } = this.graph;
-    return Array.from({ length: layout.t }, (_, t) => `${rankOf(layout, d, position, t)} (d${d} p${position} t${t})`).join(", ");
+    const {layout} = this.graph;
+    return Array.from({length: layout.t}, (_, t) => `${rankOf(layout, d, position, t)} (d${d} p${position} t${t})`)
+        .join(", ");
   }
 
   task(box) {
-    const { d, task: id } = box.facts, { program, tasks } = this.scene.replicas[d], task = program.tasks[id];
+    const {d, task: id} = box.facts, {program, tasks} = this.scene.replicas[d], task = program.tasks[id];
     this.title(task.operation, task.name);
-    const { layout } = this.graph;
-    const rows = [["kind", KINDS[box.facts.colour]], ["id", element("code", idText(task.phase, 0, task.stage, d, 0, task.n))],
-      ["runs on", this.ranks(d, task.position)], ["stage", task.stage]];
-    if (task.group) rows.push(["group", `${task.group}: ${{ d: "replicas", p: "stages with the same weight", t: "tensor ranks", w: "all ranks" }[task.group]}`]);
-    rows.push(["times", task.phase === "U" ? "once a step" : `for each microbatch: ${program.microbatch_samples.length} in a step`], ...this.costs(task));
+    const {layout} = this.graph;
+    const rows = [
+      ["kind", KINDS[box.facts.colour]], ["id", element("code", idText(task.phase, 0, task.stage, d, 0, task.n))],
+      ["runs on", this.ranks(d, task.position)], ["stage", task.stage]
+    ];
+    if (task.group)
+      rows.push([
+        "group",
+        `${task.group}: ${
+            {d: "replicas", p: "stages with the same weight", t: "tensor ranks", w: "all ranks"}[task.group]}`
+      ]);
+    rows.push(
+        [
+          "times",
+          task.phase === "U" ? "once a step" : `for each microbatch: ${program.microbatch_samples.length} in a step`
+        ],
+        ...this.costs(task));
     this.table(rows);
     this.outputs(task.outputs || []);
     const text = i => `${program.tasks[i].operation} ${program.tasks[i].name}`;
@@ -120,11 +162,12 @@ class Facts {
   }
 
   wayBox(d, transfer) {
-    return this.scene.replicas[d].replica.children.find(box => box.kind === "transfer" && box.facts.transfers.includes(transfer));
+    return this.scene.replicas[d].replica.children.find(
+        box => box.kind === "transfer" && box.facts.transfers.includes(transfer));
   }
 
   transfer(box) {
-    const { d, from, to, transfers } = box.facts, { program, tasks } = this.scene.replicas[d], { layout } = this.graph;
+    const {d, from, to, transfers} = box.facts, {program, tasks} = this.scene.replicas[d], {layout} = this.graph;
     this.title(`Send and receive: stage ${from} to ${to}`, `replica ${d}, ${microbatchesText(program)}`);
     for (const i of transfers) {
       const transfer = program.transfers[i];
@@ -132,44 +175,71 @@ class Facts {
       const rows = [];
       for (let t = 0; t < layout.t; ++t) {
         const shape = transfer.value.local_shapes[transfer.value.local_shapes.length > 1 ? t : 0].join("x");
-        rows.push([`${rankOf(layout, d, layout.stages[from].position, t)} to ${rankOf(layout, d, layout.stages[to].position, t)}`,
-          `${transfer.value.dtype} ${shape}, ${bytesText(byRank(transfer.bytes, t))}`]);
+        rows.push([
+          `${rankOf(layout, d, layout.stages[from].position, t)} to ${
+              rankOf(layout, d, layout.stages[to].position, t)}`,
+          `${transfer.value.dtype} ${shape}, ${bytesText(byRank(transfer.bytes, t))}`
+        ]);
       }
-      rows.push(["channel", transfer.channel], ["id", element("code", idText(transfer.phase, 0, from, d, 0, transfer.n))]);
+      rows.push(
+          ["channel", transfer.channel], ["id", element("code", idText(transfer.phase, 0, from, d, 0, transfer.n))]);
       this.table(rows);
       if (transfer.source >= 0) this.list("made by", [[tasks[transfer.source], program.tasks[transfer.source].name]]);
     }
   }
 
   sums() {
-    const { program, tasks } = this.scene.replicas[0];
-    this.title("Gradient all-reduce", "Every bucket of gradients is summed over the replicas as soon as it is complete.");
+    const {program, tasks} = this.scene.replicas[0];
+    this.title(
+        "Gradient all-reduce", "Every bucket of gradients is summed over the replicas as soon as it is complete.");
     const sums = program.tasks.map((_, i) => i).filter(i => program.tasks[i].group === "d");
-    this.list("buckets of replica 0", sums.map(i => [tasks[i], `stage ${program.tasks[i].stage}: ${program.tasks[i].parameters.length} parameters, ${perRankText(program.tasks[i].bytes, bytesText)}`]));
+    this.list(
+        "buckets of replica 0",
+        sums.map(
+            i =>
+                [tasks[i],
+                 `stage ${program.tasks[i].stage}: ${program.tasks[i].parameters.length} parameters, ${
+                     perRankText(program.tasks[i].bytes, bytesText)}`]));
   }
 
   container(box) {
-    const { layout, model } = this.graph;
+    const {layout, model} = this.graph;
     this.title(box.label, box.lines.join("; "));
-    const { total } = box;
-    const rows = [["tasks", `${total.tasks} of a microbatch`], ["per step", `${scaled(total.flops, "FLOP")}, ${bytesText(total.bytes)}`],
-      ...Object.entries(total.kinds).map(([kind, bytes]) => [KINDS[kind], bytesText(bytes)])];
+    const {total} = box;
+    const rows = [
+      ["tasks", `${total.tasks} of a microbatch`],
+      ["per step", `${scaled(total.flops, "FLOP")}, ${bytesText(total.bytes)}`],
+      ...Object.entries(total.kinds).map(([kind, bytes]) => [KINDS[kind], bytesText(bytes)])
+    ];
     if (box.kind === "model") {
-      rows.unshift(["layout", `d=${layout.d} p=${layout.p} t=${layout.t}, ${counted(layout.d * layout.p * layout.t, "rank")}`],
-        ["schedule", layout.schedule], ["tensor mode", layout.tensor_mode], ["parameters", model.parameters.toLocaleString("en")]);
+      rows.unshift(
+          ["layout", `d=${layout.d} p=${layout.p} t=${layout.t}, ${counted(layout.d * layout.p * layout.t, "rank")}`],
+          ["schedule", layout.schedule], ["tensor mode", layout.tensor_mode],
+          ["parameters", model.parameters.toLocaleString("en")]);
     }
     if (box.kind === "stage") rows.push(["runs on", this.ranks(box.facts.d, layout.stages[box.facts.stage].position)]);
     this.table(rows);
     if (box.kind === "stage") {
-      this.panel.append(element("h2", "order of its passes"), element("code", layout.actions[layout.stages[box.facts.stage].position].join(" ")));
+      this.panel.append(
+          element("h2", "order of its passes"),
+          element("code", layout.actions[layout.stages[box.facts.stage].position].join(" ")));
     }
-    if (box.kind === "model") for (const note of this.graph.notes) this.panel.append(element("p", note));
-    this.list("inside", box.children.map(child => [child, child.kind === "task" ? `${child.label} ${child.lines[0]}` : child.label]));
+    if (box.kind === "model")
+      for (const note of this.graph.notes) this.panel.append(element("p", note));
+    this.list(
+        "inside",
+        box.children.map(child => [child, child.kind === "task" ? `${child.label} ${child.lines[0]}` : child.label]));
   }
 
   results(words, boxes) {
     this.panel.replaceChildren();
     this.title(`${boxes.length} found`, words);
-    this.list("boxes", boxes.slice(0, 300).map(box => [box, box.kind === "task" ? `${box.label} ${box.lines[0]} (d${box.facts.d})` : `${box.label} ${box.lines[0] || ""}`]));
+    this.list(
+        "boxes",
+        boxes.slice(0, 300).map(
+            box =>
+                [box,
+                 box.kind === "task" ? `${box.label} ${box.lines[0]} (d${box.facts.d})` :
+                                       `${box.label} ${box.lines[0] || ""}`]));
   }
 }

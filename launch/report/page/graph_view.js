@@ -2,7 +2,11 @@
 // layers, and these their tasks. Only what is in view costs time.
 "use strict";
 
-const CARD = { replica: 150, stage: 330, layer: 240 };  // pixels of width under which the inside is left out
+const CARD = {
+  replica: 150,
+  stage: 330,
+  layer: 240
+};  // pixels of width under which the inside is left out
 const FONT = "system-ui, 'Segoe UI', Helvetica, Arial, sans-serif";
 
 class View {
@@ -11,7 +15,7 @@ class View {
     this.scene = layOut(graph);
     this.canvas = document.getElementById("canvas");
     this.context = this.canvas.getContext("2d");
-    this.facts = new Facts(graph, this.scene, document.getElementById("panel"), box => { this.select(box); this.zoomTo(box); });
+    this.facts = new Facts(graph, this.scene, document.getElementById("panel"), box => this.goTo(box));
     this.x = this.y = 0;
     this.scale = 1;
     this.colour = "kind";
@@ -19,7 +23,6 @@ class View {
     this.selected = this.scene.root;
     this.findScales();
     this.readColours();
-    this.listen();
     this.resize();
     this.fit(this.scene.root);
     this.select(this.scene.root);
@@ -30,10 +33,10 @@ class View {
   readColours() {
     const style = getComputedStyle(document.documentElement);
     this.ink = name => style.getPropertyValue(`--${name}`).trim();
-    this.palette = new Proxy({}, { get: (known, name) => known[name] ??= this.ink(name) });
-    const shown = this.colour === "kind"
-      ? Object.entries(KINDS).map(([name, text]) => [this.palette[name], text])
-      : [[this.palette.cold, "few"], [this.palette.hot, `many ${this.colour === "flops" ? "FLOP" : "bytes"}`]];
+    this.palette = new Proxy({}, {get: (known, name) => known[name] ??= this.ink(name)});
+    const shown = this.colour === "kind" ?
+        Object.entries(KINDS).map(([name, text]) => [this.palette[name], text]) :
+        [[this.palette.cold, "few"], [this.palette.hot, `many ${this.colour === "flops" ? "FLOP" : "bytes"}`]];
     document.getElementById("legend").replaceChildren(...shown.map(([colour, text]) => {
       const mark = element("i");
       mark.style.background = colour;
@@ -43,7 +46,7 @@ class View {
   findScales() {
     this.most = {};  // of a box of each kind
     const visit = box => {
-      const most = this.most[box.kind] ||= { flops: 1, bytes: 1 };
+      const most = this.most[box.kind] ||= {flops: 1, bytes: 1};
       for (const key of ["flops", "bytes"]) most[key] = Math.max(most[key], box.total[key]);
       box.children.forEach(visit);
     };
@@ -58,14 +61,21 @@ class View {
 
   // --- where things are ---
   resize() {
-    const ratio = window.devicePixelRatio || 1, { clientWidth, clientHeight } = this.canvas;
+    const ratio = window.devicePixelRatio || 1, {clientWidth, clientHeight} = this.canvas;
     this.canvas.width = Math.round(clientWidth * ratio);
     this.canvas.height = Math.round(clientHeight * ratio);
     this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
     if (this.home) this.fit(this.home);
     this.draw();  // at once: a canvas that changes its size is empty
   }
-  rect(box) { return { x: (box.x - this.x) * this.scale, y: (box.y - this.y) * this.scale, w: box.w * this.scale, h: box.h * this.scale }; }
+  rect(box) {
+    return {
+      x: (box.x - this.x) * this.scale,
+      y: (box.y - this.y) * this.scale,
+      w: box.w * this.scale,
+      h: box.h * this.scale
+    };
+  }
   isOpen(box) { return box.children.length > 0 && (box.kind === "model" || box.w * this.scale > CARD[box.kind]); }
   boxAt(px, py) {
     const x = px / this.scale + this.x, y = py / this.scale + this.y;
@@ -78,17 +88,21 @@ class View {
     return box;
   }
   target(box) {
-    const { clientWidth: width, clientHeight: height } = this.canvas;
+    const {clientWidth: width, clientHeight: height} = this.canvas;
     const most = box.kind === "task" ? 1.1 : 1.4;
     const scale = Math.min(most, 0.94 * width / box.w, 0.94 * height / box.h);
-    return { scale, x: box.x + box.w / 2 - width / 2 / scale, y: box.y + box.h / 2 - height / 2 / scale };
+    return {scale, x: box.x + box.w / 2 - width / 2 / scale, y: box.y + box.h / 2 - height / 2 / scale};
   }
   /** Shows the whole box, and again when the window changes, until a person moves. */
-  fit(box) { this.home = box; Object.assign(this, this.target(box)); this.redraw(); }
+  fit(box) {
+    this.home = box;
+    Object.assign(this, this.target(box));
+    this.redraw();
+  }
 
   /** Flies there in a quarter of a second: out far enough to see where it goes is left to the eye. */
   zoomTo(box) {
-    const from = { x: this.x, y: this.y, scale: this.scale }, to = this.target(box), begin = performance.now();
+    const from = {x: this.x, y: this.y, scale: this.scale}, to = this.target(box), begin = performance.now();
     this.home = null;
     const flight = this.flight = Symbol("flight");
     const step = now => {
@@ -115,14 +129,18 @@ class View {
   // --- drawing ---
   redraw() {
     if (this.frame) return;
-    this.frame = requestAnimationFrame(() => { this.frame = 0; this.draw(); });
+    this.frame = requestAnimationFrame(() => {
+      this.frame = 0;
+      this.draw();
+    });
   }
   draw() {
-    const { clientWidth: width, clientHeight: height } = this.canvas;
+    const {clientWidth: width, clientHeight: height} = this.canvas;
     this.context.clearRect(0, 0, width, height);
     for (const child of this.scene.root.children) this.drawBox(child, width, height);
     for (const made of this.scene.replicas) this.drawFlow(made);
-    if (this.scale * TASK.w > 18) for (const made of this.scene.replicas) this.drawEdges(made, width, height);
+    if (this.scale * TASK.w > 18)
+      for (const made of this.scene.replicas) this.drawEdges(made, width, height);
     this.drawSelected();
   }
   drawBox(box, width, height) {
@@ -134,7 +152,10 @@ class View {
     c.lineWidth = this.found.has(box) || box === this.selected ? 2 : 1;
     c.globalAlpha = this.found.size && !container && !this.found.has(box) ? 0.35 : 1;
     c.beginPath();
-    if (r.w > 24) c.roundRect(r.x, r.y, r.w, r.h, Math.min(8, 10 * this.scale + 1)); else c.rect(r.x, r.y, r.w, r.h);
+    if (r.w > 24)
+      c.roundRect(r.x, r.y, r.w, r.h, Math.min(8, 10 * this.scale + 1));
+    else
+      c.rect(r.x, r.y, r.w, r.h);
     c.fill();
     if (r.w > 6) c.stroke();
     if (!this.isOpen(box)) {
@@ -153,7 +174,7 @@ class View {
     return keep > 1 ? text.slice(0, keep) + "…" : "";
   }
   drawHead(box, r) {
-    const c = this.context, room = { replica: HEAD.replica, stage: HEAD.stage, layer: HEAD.layer }[box.kind] * this.scale;
+    const c = this.context, room = {replica: HEAD.replica, stage: HEAD.stage, layer: HEAD.layer}[box.kind] * this.scale;
     const size = Math.min(15, room * 0.62);
     if (size < 8) return;
     c.font = `600 ${size}px ${FONT}`;
@@ -171,9 +192,12 @@ class View {
   linesOf(box) {
     if (box.kind !== "task") return box.lines;
     const task = this.scene.replicas[box.facts.d].program.tasks[box.facts.task], output = task.outputs?.[0];
-    const cost = [byRank(task.flops, 0) > 0 ? scaled(byRank(task.flops, 0), "FLOP") : "", bytesText(byRank(task.bytes, 0))].filter(Boolean).join(", ");
+    const cost = [
+      byRank(task.flops, 0) > 0 ? scaled(byRank(task.flops, 0), "FLOP") : "", bytesText(byRank(task.bytes, 0))
+    ].filter(Boolean).join(", ");
     const name = task.name.replace(/^\/[^/]*\//, "");  // the layer stands above
-    return output ? [name, `${output.dtype} ${output.local_shapes[0].join("x")}, ${output.placement}`, cost] : [name, cost];
+    return output ? [name, `${output.dtype} ${output.local_shapes[0].join("x")}, ${output.placement}`, cost] :
+                    [name, cost];
   }
   drawCard(box, r, container) {
     if (container && this.colour === "kind") this.drawShares(box, r);
@@ -188,7 +212,8 @@ class View {
   drawText(box, width, room, container) {
     const size = box.kind === "task" ? Math.min(16, 19 * this.scale) : Math.max(10.5, Math.min(15, width / 9));
     if (width < 34 || size < 6.5 || room < size) return;
-    const c = this.context, height = size * 1.2, lines = this.linesOf(box).slice(0, Math.max(0, Math.floor(room / height) - 1));
+    const c = this.context, height = size * 1.2,
+          lines = this.linesOf(box).slice(0, Math.max(0, Math.floor(room / height) - 1));
     let y = -lines.length * height / 2;
     c.textAlign = "center";
     c.textBaseline = "middle";
@@ -214,17 +239,26 @@ class View {
     const c = this.context, bend = (vertical ? y1 - y0 : x1 - x0) / 2;
     c.beginPath();
     c.moveTo(x0, y0);
-    if (vertical) c.bezierCurveTo(x0, y0 + bend, x1, y1 - bend, x1, y1); else c.bezierCurveTo(x0 + bend, y0, x1 - bend, y1, x1, y1);
+    if (vertical)
+      c.bezierCurveTo(x0, y0 + bend, x1, y1 - bend, x1, y1);
+    else
+      c.bezierCurveTo(x0 + bend, y0, x1 - bend, y1, x1, y1);
     c.stroke();
     if (!head) return;
     const s = vertical ? Math.sign(y1 - y0) : Math.sign(x1 - x0);
     c.beginPath();
     c.moveTo(x1, y1);
-    if (vertical) { c.lineTo(x1 - head / 2, y1 - s * head); c.lineTo(x1 + head / 2, y1 - s * head); } else { c.lineTo(x1 - s * head, y1 - head / 2); c.lineTo(x1 - s * head, y1 + head / 2); }
+    if (vertical) {
+      c.lineTo(x1 - head / 2, y1 - s * head);
+      c.lineTo(x1 + head / 2, y1 - s * head);
+    } else {
+      c.lineTo(x1 - s * head, y1 - head / 2);
+      c.lineTo(x1 - s * head, y1 + head / 2);
+    }
     c.fill();
   }
   /** What goes from box to box beside tasks: samples, transfers, gradients. */
-  drawFlow({ replica, stages }) {
+  drawFlow({replica, stages}) {
     const c = this.context, head = Math.min(8, 90 * this.scale + 2);
     c.strokeStyle = c.fillStyle = this.palette.edge;
     c.lineWidth = 1.4;
@@ -236,7 +270,10 @@ class View {
     for (const box of replica.children) {
       const r = this.rect(box), y = r.y + r.h / 2;
       if (box.kind === "read") across(box, stages[0], y);
-      if (box.kind === "transfer") { across(stages[box.facts.from], box, y); across(box, stages[box.facts.to], y); }
+      if (box.kind === "transfer") {
+        across(stages[box.facts.from], box, y);
+        across(box, stages[box.facts.to], y);
+      }
     }
     const sum = this.scene.root.children.find(box => box.kind === "sum");
     const r = this.rect(replica);
@@ -262,7 +299,7 @@ class View {
     c.lineTo(x1 + head, y1 + head / 2);
     c.fill();
   }
-  drawEdges({ replica, program, tasks }, width, height) {
+  drawEdges({replica, program, tasks}, width, height) {
     const c = this.context, head = Math.min(7, 9 * this.scale), margin = 40;
     if (!this.isOpen(replica)) return;
     c.strokeStyle = c.fillStyle = this.palette.edge;
@@ -284,12 +321,14 @@ class View {
   drawSelected() {
     const box = this.selected;
     if (box.kind !== "task") return;
-    const { program, tasks } = this.scene.replicas[box.facts.d], id = box.facts.task, c = this.context;
+    const {program, tasks} = this.scene.replicas[box.facts.d], id = box.facts.task, c = this.context;
     c.strokeStyle = c.fillStyle = this.palette.accent;
     c.lineWidth = 1.8;
     for (const input of program.tasks[id].inputs) this.edge(tasks[input], box, 8);
     c.setLineDash([5, 4]);
-    program.tasks.forEach((task, i) => { if (task.inputs.includes(id)) this.edge(box, tasks[i], 8); });
+    program.tasks.forEach((task, i) => {
+      if (task.inputs.includes(id)) this.edge(box, tasks[i], 8);
+    });
     c.setLineDash([]);
   }
 
@@ -306,7 +345,7 @@ class View {
     for (let at = box; at; at = at.parent) crumbs.unshift(at);
     document.getElementById("crumbs").replaceChildren(...crumbs.flatMap((at, i) => {
       const link = element("a", at.label);
-      link.onclick = () => { this.select(at); this.zoomTo(at); };
+      link.onclick = () => this.goTo(at);
       return i ? [" / ", link] : [link];
     }));
   }
@@ -319,83 +358,50 @@ class View {
     };
     if (wanted.length) visit(this.scene.root);
     this.found = new Set(boxes);
-    if (wanted.length) this.facts.results(words, boxes); else this.facts.show(this.selected);
+    if (wanted.length)
+      this.facts.results(words, boxes);
+    else
+      this.facts.show(this.selected);
     this.redraw();
     return boxes;
   }
   outputNames(box) {
     if (box.kind !== "task") return "";
-    return (this.scene.replicas[box.facts.d].program.tasks[box.facts.task].outputs || []).map(output => output.name).join(" ");
+    return (this.scene.replicas[box.facts.d].program.tasks[box.facts.task].outputs || [])
+        .map(output => output.name)
+        .join(" ");
+  }
+  panBy(dx, dy) {
+    this.flight = this.home = null;
+    this.x -= dx / this.scale;
+    this.y -= dy / this.scale;
+    this.redraw();
+  }
+  goTo(box) {
+    this.select(box);
+    this.zoomTo(box);
   }
   followHash() {
     const wish = new URLSearchParams(location.hash.slice(1)), made = this.scene.replicas[Number(wish.get("d") || 0)];
     const box = wish.has("task") && made ? made.tasks[Number(wish.get("task"))] : null;
     const stage = wish.has("stage") && made ? made.stages[Number(wish.get("stage"))] : null;
-    if (box || stage) { this.select(box || stage); this.fit(box ? box.parent : stage); }
-  }
-  listen() {
-    const canvas = this.canvas, field = document.getElementById("search"), pointers = new Map();
-    let moved = 0;
-    new ResizeObserver(() => this.resize()).observe(canvas);
-    canvas.addEventListener("wheel", event => {
-      event.preventDefault();
-      const step = event.deltaMode === 1 ? 20 : 1;
-      this.zoomBy(Math.exp(-event.deltaY * step * (event.ctrlKey ? 0.01 : 0.0016)), event.offsetX, event.offsetY);
-    }, { passive: false });
-    canvas.addEventListener("pointerdown", event => { canvas.setPointerCapture(event.pointerId); pointers.set(event.pointerId, event); moved = 0; });
-    canvas.addEventListener("pointermove", event => {
-      const last = pointers.get(event.pointerId);
-      if (!last) return;
-      const others = [...pointers.values()].filter(pointer => pointer !== last);
-      if (others.length) {
-        const distance = e => Math.hypot(e.offsetX - others[0].offsetX, e.offsetY - others[0].offsetY);
-        this.zoomBy(distance(event) / Math.max(1, distance(last)), event.offsetX, event.offsetY);
-      } else {
-        this.flight = this.home = null;
-        this.x -= (event.offsetX - last.offsetX) / this.scale;
-        this.y -= (event.offsetY - last.offsetY) / this.scale;
-      }
-      moved += Math.hypot(event.offsetX - last.offsetX, event.offsetY - last.offsetY);
-      pointers.set(event.pointerId, event);
-      canvas.classList.toggle("drag", moved > 4);
-      this.redraw();
-    });
-    const release = event => { pointers.delete(event.pointerId); canvas.classList.remove("drag"); };
-    canvas.addEventListener("pointerup", event => {
-      release(event);
-      if (moved <= 4) this.select(this.boxAt(event.offsetX, event.offsetY));
-    });
-    canvas.addEventListener("pointercancel", release);
-    canvas.addEventListener("dblclick", event => this.zoomTo(this.boxAt(event.offsetX, event.offsetY)));
-    field.addEventListener("input", () => this.search(field.value));
-    field.addEventListener("keydown", event => {
-      if (event.key === "Enter") { const [first] = this.search(field.value); if (first) this.zoomTo(first); }
-      if (event.key === "Escape") { field.value = ""; this.search(""); canvas.focus(); }
-    });
-    const press = { "in": () => this.zoomBy(1.6), out: () => this.zoomBy(1 / 1.6), fit: () => { this.select(this.scene.root); this.zoomTo(this.scene.root); } };
-    for (const [id, action] of Object.entries(press)) document.getElementById(id).onclick = action;
-    document.addEventListener("keydown", event => {
-      if (event.target === field) return;
-      const pan = 80 / this.scale;
-      const keys = {
-        "+": press.in, "=": press.in, "-": press.out, "0": press.fit, "/": () => { field.focus(); event.preventDefault(); },
-        Escape: () => { if (this.selected.parent) { this.select(this.selected.parent); this.zoomTo(this.selected); } },
-        ArrowLeft: () => { this.x -= pan; }, ArrowRight: () => { this.x += pan; }, ArrowUp: () => { this.y -= pan; }, ArrowDown: () => { this.y += pan; },
-      };
-      if (keys[event.key]) { keys[event.key](); this.redraw(); }
-    });
-    document.getElementById("colour").onchange = event => { this.colour = event.target.value; this.readColours(); this.redraw(); };
-    document.getElementById("theme").onclick = () => setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark", this);
-    window.addEventListener("hashchange", () => this.followHash());
+    if (box || stage) {
+      this.select(box || stage);
+      this.fit(box ? box.parent : stage);
+    }
   }
 }
 
 function setTheme(theme, view) {
   document.documentElement.dataset.theme = theme;
-  if (view) { view.readColours(); view.redraw(); }
+  if (view) {
+    view.readColours();
+    view.redraw();
+  }
 }
 
 const systemTheme = matchMedia("(prefers-color-scheme: dark)");
 setTheme(systemTheme.matches ? "dark" : "light");
 const view = new View(JSON.parse(document.getElementById("data").textContent));
+new Hands(view);
 systemTheme.addEventListener("change", () => setTheme(systemTheme.matches ? "dark" : "light", view));
