@@ -8,6 +8,7 @@
 
 #include "kernels/error.h"
 #include "parallel/rank_run.h"
+#include "runtime/layout_plan.h"
 #include "runtime/model_source.h"
 #include "runtime/partition_options.h"
 #include "runtime/shard_table.h"
@@ -16,19 +17,6 @@ namespace dml {
 namespace {
 
 constexpr int kSizes = 3;  // follow each other: two give the slopes, the third proves them
-
-/// The labels that the model is trained with where no data set says it.
-BatchField likely_label(const ModelSource& model, const std::string& loss) {
-  const Graph graph = model.forward_graph(1);
-  const Value& output = graph.value(graph.output);
-  const bool is_loss = loss == "auto" && output.shape.num_elements() == 1;
-  if (is_loss || output.shape.rank() == 0) return {};
-  const bool by_class = loss == "cross_entropy" || (loss == "auto" && output.shape.rank() > 1);
-  BatchField label{"label", by_class ? DataType::i64 : DataType::f32, {}};
-  const int rank = output.shape.rank() - (by_class ? 1 : 0);
-  for (int dim = 1; dim < rank; ++dim) label.sample_shape.push_back(output.shape[dim]);
-  return label;
-}
 
 void clear_attributes(SplitGraph& split, const std::vector<std::variant<NodeId, MessageNode>>& run) {
   std::set<NodeId> runs;
