@@ -28,11 +28,8 @@ std::vector<std::string> links_of(const SvgPage& page) {
   return links;
 }
 
-class PagesOfLayout : public testing::TestWithParam<std::tuple<int, int, int>> {};
-
-TEST_P(PagesOfLayout, AreAllReachedAndLinkToPages) {
-  const auto [d, p, t] = GetParam();
-  const std::vector<SvgPage> pages = svg_pages(small_drawing(d, p, t, 7));
+/// All pages are reached from the first, and every link leads to one.
+void expect_whole_tree(const std::vector<SvgPage>& pages) {
   std::map<std::string, const SvgPage*> by_file;
   for (const SvgPage& page : pages) EXPECT_TRUE(by_file.emplace(page.file, &page).second) << page.file << " twice";
   std::set<std::string> reached{"interactive_high_level.svg"};
@@ -48,6 +45,13 @@ TEST_P(PagesOfLayout, AreAllReachedAndLinkToPages) {
   EXPECT_EQ(reached.size(), pages.size());
 }
 
+class PagesOfLayout : public testing::TestWithParam<std::tuple<int, int, int>> {};
+
+TEST_P(PagesOfLayout, AreAllReachedAndLinkToPages) {
+  const auto [d, p, t] = GetParam();
+  expect_whole_tree(svg_pages(small_drawing(d, p, t, 7)));
+}
+
 TEST_P(PagesOfLayout, LeadUp) {
   const auto [d, p, t] = GetParam();
   for (const SvgPage& page : svg_pages(small_drawing(d, p, t, 7))) {
@@ -60,6 +64,17 @@ TEST_P(PagesOfLayout, LeadUp) {
 INSTANTIATE_TEST_SUITE_P(Layouts, PagesOfLayout,
                          testing::Values(std::tuple{1, 1, 1}, std::tuple{3, 1, 1}, std::tuple{1, 4, 1},
                                          std::tuple{2, 3, 2}));
+
+TEST(SvgPages, OfSeveralStagesPerPositionAreAllReached) {
+  for (const char* schedule : {"interleaved", "zb-v", "zb-h1"}) {
+    Config config = small_config(1, 2, 1, 4);
+    config.model.source = "gpt:layers=4,width=32,heads=4,seq=8,vocab=16";
+    config.layout.schedule = schedule;
+    LayoutPlan plan(config);
+    SCOPED_TRACE(schedule);
+    expect_whole_tree(svg_pages(drawing_of(plan)));
+  }
+}
 
 TEST(SvgPages, OfReplicasWithOneProgramHaveEqualTexts) {
   std::map<std::string, std::string> texts;
