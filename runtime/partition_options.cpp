@@ -13,20 +13,10 @@
 namespace dml {
 namespace {
 
-constexpr std::string_view kFile = "file:";
-
 /// The schedule that stands in a file; null where it goes by name.
 std::shared_ptr<const ParsedSchedule> schedule_of_file(const std::string& schedule) {
-  if (!schedule.starts_with(kFile)) return nullptr;
-  const std::string path = schedule.substr(kFile.size());
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw IoError(fmt::format("--schedule: '{}' cannot be read", path));
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  try {
-    return std::make_shared<ParsedSchedule>(parse_actions(text));
-  } catch (const std::invalid_argument& error) {
-    throw IoError(fmt::format("--schedule: '{}': {}", path, error.what()));
-  }
+  if (!schedule.starts_with(kScheduleFile)) return nullptr;
+  return std::make_shared<ParsedSchedule>(read_schedule(schedule.substr(kScheduleFile.size())));
 }
 
 int microbatches_of(const LayoutConfig& layout, const ParsedSchedule* given, std::int64_t batch) {
@@ -38,6 +28,17 @@ int microbatches_of(const LayoutConfig& layout, const ParsedSchedule* given, std
 }
 
 }  // namespace
+
+ParsedSchedule read_schedule(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw IoError(fmt::format("the schedule '{}' cannot be read", path));
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  try {
+    return parse_actions(text);
+  } catch (const std::invalid_argument& error) {
+    throw IoError(fmt::format("the schedule '{}': {}", path, error.what()));
+  }
+}
 
 PartitionOptions partition_options(const Config& config, std::int64_t batch) {
   const LayoutConfig& layout = config.layout;

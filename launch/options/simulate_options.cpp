@@ -3,14 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <map>
-#include <sstream>
-#include <stdexcept>
 
 #include "launch/options/config_file.h"
 #include "launch/options/option_makers.h"
 #include "launch/options/usage_error.h"
+#include "runtime/partition_options.h"
 
 namespace dml {
 namespace {
@@ -21,7 +19,6 @@ constexpr std::int64_t kMostMicrobatches = 100'000;
 constexpr std::int64_t kMostStages = 65'536;
 constexpr std::int64_t kMostChunks = 256;
 constexpr std::int64_t kMostPasses = 20'000'000;
-constexpr std::string_view kFile = "file:";
 
 std::vector<std::string> split_at_commas(const std::vector<std::string>& texts) {
   std::vector<std::string> parts;
@@ -161,32 +158,17 @@ void check_size(const PipelineSettings& settings) {
   }
 }
 
-std::string read_text(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (!file || !(text << file.rdbuf()))
-    throw UsageError(fmt::format("{}: there is no such file, it is empty, or it cannot be read", path));
-  return text.str();
-}
-
-RequestedSchedule schedule_of_file(const std::string& path) {
-  try {
-    return {path, parse_actions(read_text(path))};
-  } catch (const std::invalid_argument& error) {
-    throw UsageError(fmt::format("{}: {}", path, error.what()));
-  }
-}
-
 std::vector<RequestedSchedule> requested_schedules(const Values& values) {
   std::vector<RequestedSchedule> schedules;
   for (const std::string& name : values.texts("schedule")) {
-    if (name.starts_with(kFile)) {
-      schedules.push_back(schedule_of_file(name.substr(kFile.size())));
+    if (name.starts_with(kScheduleFile)) {
+      const std::string path = name.substr(kScheduleFile.size());
+      schedules.push_back({path, read_schedule(path)});
     } else {
       schedules.push_back({std::string(find_schedule(name).name)});
     }
   }
-  for (const std::string& path : values.texts("read")) schedules.push_back(schedule_of_file(path));
+  for (const std::string& path : values.texts("read")) schedules.push_back({path, read_schedule(path)});
   if (schedules.empty()) schedules.push_back({"1f1b"});
   return schedules;
 }

@@ -12,6 +12,10 @@
 #include "launch/options/option_table.h"
 #include "launch/options/preset.h"
 
+#define DML_SCHEDULES                                                                                         \
+  "gpipe, 1f1b, interleaved, 1f1b-overlap, interleaved-overlap, zb-h1, zb-h2, zb-1p, zb-2p, zb-v, dualpipe, " \
+  "dualpipe-v"
+
 namespace dml {
 namespace {
 
@@ -73,7 +77,7 @@ TEST(CommandLine, EveryOptionReachesConfig) {
       parse(
           "--model m.onnx --dim N=4 --dim M=5 --loss mse --train a* --train b* --freeze c* --tie A=B --untie E "
           "--data d.bin --val v.bin --batch 8 --samples 99 --no-shuffle --steps 7 --val-every 3 "
-          "--d 2 --p 3 --t 4 --order tpd --schedule gpipe --microbatches 2 --tensor-mode megatron --cut x,y "
+          "--d 2 --p 3 --t 4 --order tpd --schedule gpipe --chunks 5 --microbatches 2 --tensor-mode megatron --cut x,y "
           "--bucket-mb 0.5 --optimizer sgd --lr 0.1 --momentum 0.9 --nesterov --beta1 0.8 --beta2 0.9 --eps 1e-6 "
           "--weight-decay 0.02 --no-decay *bias --clip 2 --lr-schedule cosine --warmup 5 --min-lr 0.01 "
           "--seed 42 --threads 3 --isa avx2 --run r --save s.onnx --dump d.safetensors "
@@ -95,6 +99,7 @@ TEST(CommandLine, EveryOptionReachesConfig) {
   EXPECT_EQ(c.val_every, 3);
   EXPECT_EQ(c.layout.order, "tpd");
   EXPECT_EQ(c.layout.schedule, "gpipe");
+  EXPECT_EQ(c.layout.chunks, 5);
   EXPECT_EQ(c.layout.tensor_mode, TensorMode::megatron);
   EXPECT_EQ(c.layout.cut, (std::vector<std::string>{"x", "y"}));
   EXPECT_EQ(c.layout.bucket_bytes, 512 << 10);
@@ -195,7 +200,7 @@ TEST(CommandLine, ErrorsNameTheWordAndWhatWouldDo) {
       {"--p 2.5", "--p: '2.5' is not a whole number"},
       {"--t 99999999999", "--t: 99999999999 is too large: at most 2147483647"},
       {"--seed 99999999999999999999", "--seed: 99999999999999999999 is out of range"},
-      {"--schedule 1f1", "--schedule: '1f1' is not one of gpipe, 1f1b (did you mean 1f1b?)"},
+      {"--schedule 1f1", "--schedule: '1f1' is not one of " DML_SCHEDULES " (did you mean 1f1b?)"},
       {"--optimizer adamx", "--optimizer: 'adamx' is not one of sgd, adam, adamw (did you mean adam?)"},
       {"--dim N", "--dim: 'N' is not of the form NAME=VALUE"},
       {"--dim N=0", "--dim: 0 is too small: at least 1"},
@@ -272,7 +277,7 @@ TEST_F(ConfigFile, ErrorsNameFileAndLine) {
   const BadLine rows[] = {
       {"lr = 1\nlearning-rate = 3\n", " line 2: unknown key 'learning-rate'"},
       {"\nmicrobatch = 3\n", " line 2: unknown key 'microbatch' (did you mean microbatches?)"},
-      {"schedule = \"gpip\"\n", " line 1: schedule: 'gpip' is not one of gpipe, 1f1b (did you mean gpipe?)"},
+      {"schedule = \"gpip\"\n", " line 1: schedule: 'gpip' is not one of " DML_SCHEDULES " (did you mean gpipe?)"},
       {"lr = [1, 2]\n", " line 1: lr takes one value, not an array"},
       {"[model]\nname = 3\n", " line 1: [model] is a table; the options stand at the top level, without headings"},
       {"d = 2.5\n", " line 1: d: '2.5' is not a whole number"},

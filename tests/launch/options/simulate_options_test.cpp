@@ -74,7 +74,7 @@ TEST_F(SimulateFiles, AScheduleFileBringsItsSizes) {
   EXPECT_EQ(options.settings.positions, 2);
   EXPECT_EQ(options.settings.microbatches, 2);
   EXPECT_THROW(options_of({"--read", path, "--microbatches", "3", "--tf", "1", "--tb", "1", "--tw", "1"}), UsageError);
-  EXPECT_THROW(options_of({"--schedule", "file:" + path + ".none", "--tf", "1", "--tb", "1", "--tw", "1"}), UsageError);
+  EXPECT_THROW(options_of({"--schedule", "file:" + path + ".none", "--tf", "1", "--tb", "1", "--tw", "1"}), IoError);
 }
 
 std::string message_of(const std::vector<std::string>& words) {
