@@ -69,7 +69,7 @@ double seconds_of(const Hardware& hardware, const Graph& graph, const Node& node
 /// Of the optimizer's update of `num_elems` weights that keeps `states` f32 values for each (adamw: 2).
 double seconds_of_update(const Hardware& hardware, double num_elems, int states, const ComputeMode& mode);
 
-/// Of reading or writing so many bytes once, beside a launch: sums of squares, copies, added gradients.
+/// Of reading so many bytes once, beside a launch: the square norm of gradients.
 double seconds_of_memory(const Hardware& hardware, double bytes, const ComputeMode& mode);
 
 /// Who takes part in a communication.

@@ -1,0 +1,207 @@
+#include "parallel/cost/hardware.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+#include "models/op.h"
+#include "parallel/cost/kernel_size.h"
+
+namespace dml {
+namespace {
+
+constexpr double kF32Bytes = 4;
+constexpr int kSendRanks = 2;
+
+void require(bool holds, std::string_view part, double value, std::string_view wanted) {
+  if (!holds) throw std::invalid_argument(fmt::format("[hardware] {} is {}; it should be {}", part, value, wanted));
+}
+
+void require_positive(double value, std::string_view part) {
+  require(std::isfinite(value) && value > 0, part, value, "above 0");
+}
+
+void require_not_negative(double value, std::string_view part) {
+  require(std::isfinite(value) && value >= 0, part, value, "0 or more");
+}
+
+void require_part(double value, std::string_view part) {
+  require(value > 0 && value <= 1, part, value, "above 0 and at most 1");
+}
+
+void check(const Peaks& peaks) {
+  require_positive(peaks.f32_flops, "the peak of f32");
+  require_not_negative(peaks.f16_flops, "the peak of f16");
+  require_part(peaks.efficiency, "the efficiency of products");
+  require_positive(peaks.memory_bytes_per_s, "the memory bandwidth");
+  require_part(peaks.memory_efficiency, "the efficiency of memory");
+}
+
+void check(std::span<const LinkLevel> levels) {
+  int ranks = 0;
+  for (const LinkLevel& level : levels) {
+    require(level.ranks > ranks, "the number of ranks of a level of links", level.ranks, "above the level's before");
+    require_not_negative(level.link.latency, "the latency of a link");
+    require_positive(level.link.bytes_per_s, "the bandwidth of a link");
+    ranks = level.ranks;
+  }
+}
+
+/// What the message of a table's check begins with.
+template <typename Check>
+void named(const std::string& name, Check check) {
+  try {
+    check();
+  } catch (const std::invalid_argument& error) {
+    throw std::invalid_argument(fmt::format("{}: {}", name, error.what()));
+  }
+}
+
+/// The table of as many threads, else of the nearest number; null where there is none.
+const KernelTable* find_table(const Hardware& hardware, std::string_view family, int threads) {
+  const auto found = hardware.kernels.find(family);
+  if (found == hardware.kernels.end() || found->second.empty()) return nullptr;
+  const auto distance = [&](const KernelTable& table) { return std::abs(std::log(1.0 * table.threads / threads)); };
+  return &*std::min_element(found->second.begin(), found->second.end(),
+                            [&](const KernelTable& a, const KernelTable& b) { return distance(a) < distance(b); });
+}
+
+/// What goes beyond the smallest size is divided among the threads.
+double measured_seconds(const KernelTable& kernel, std::span<const double> sizes, int threads) {
+  const double seconds = kernel.table.seconds_at(sizes);
+  if (kernel.threads == threads) return seconds;
+  const double fixed = std::min(seconds, kernel.table.seconds.front());
+  return fixed + (seconds - fixed) * kernel.threads / threads;
+}
+
+double peak_flops(const Peaks& peaks, DataType dtype) {
+  const bool is_half = dtype == DataType::f16 || dtype == DataType::bf16;
+  return is_half && peaks.f16_flops > 0 ? peaks.f16_flops : peaks.f32_flops;
+}
+
+double roofline_seconds(const Peaks& peaks, double flops, double bytes, DataType dtype) {
+  const double arithmetic = flops / (peak_flops(peaks, dtype) * peaks.efficiency);
+  return std::max(arithmetic, bytes / (peaks.memory_bytes_per_s * peaks.memory_efficiency));
+}
+
+/// Bytes that a loop over memory reads and writes, with the launch.
+double seconds_of_bytes(const Hardware& hardware, std::string_view family, double bytes, const ComputeMode& mode) {
+  if (bytes <= 0) return 0;
+  const KernelTable* const kernel = find_table(hardware, family, mode.threads);
+  if (kernel != nullptr) return hardware.launch_seconds + measured_seconds(*kernel, std::span(&bytes, 1), mode.threads);
+  return hardware.launch_seconds + roofline_seconds(hardware.peaks, 0, bytes, mode.dtype);
+}
+
+/// Members of the group among the consecutive ranks of one level.
+int members_within(const LinkLevel& level, const CommGroup& group) {
+  return std::clamp(level.ranks / group.stride, 1, group.ranks);
+}
+
+/// Of `outer` levels on, for what is left when groups of `inside` members each act as one.
+double hierarchical_seconds(std::span<const LinkLevel> levels, CommKind kind, double bytes, const CommGroup& group,
+                            int inside) {
+  const LinkLevel& level = levels.front();
+  const bool is_last = levels.size() == 1;
+  const int within = is_last ? group.ranks : members_within(level, group);
+  const int here = (within + inside - 1) / inside;
+  const auto at_this_level = [&](CommKind part) { return seconds_of(part, level.algorithm, bytes, here, level.link); };
+  if (is_last || within == group.ranks) return at_this_level(kind);
+  const auto beyond = [&](double remaining) {
+    return hierarchical_seconds(levels.subspan(1), kind, remaining, group, inside * here);
+  };
+  if (kind == CommKind::broadcast) return at_this_level(kind) + beyond(bytes);
+  if (kind != CommKind::all_reduce) return at_this_level(kind) + beyond(bytes / here);
+  return at_this_level(CommKind::reduce_scatter) + beyond(bytes / here) + at_this_level(CommKind::all_gather);
+}
+
+bool is_within_host(const Hardware& hardware, int ranks) {
+  return hardware.ranks_per_host == 0 || ranks <= hardware.ranks_per_host;
+}
+
+/// The measurement of this kind, or null.
+const SizeTable* find_comm(const Hardware& hardware, CommKind kind) {
+  const auto found = hardware.comm.find(kind);
+  return found == hardware.comm.end() ? nullptr : &found->second;
+}
+
+double seconds_of_table(const SizeTable& table, int ranks, double bytes) {
+  const double sizes[] = {static_cast<double>(ranks), std::max(bytes, 1.0)};
+  return table.seconds_at(sizes);
+}
+
+void require_levels(const Hardware& hardware) {
+  if (hardware.levels.empty())
+    throw std::invalid_argument(fmt::format("[hardware] {} has no links between ranks", hardware.name));
+}
+
+}  // namespace
+
+void Hardware::check() const {
+  require_not_negative(launch_seconds, "the launch of a task");
+  require_not_negative(memory_bytes, "the memory of a device");
+  require(cores_per_host >= 0, "the number of cores of a host", cores_per_host, "0 or more");
+  require(ranks_per_host >= 0, "the number of ranks of a host", ranks_per_host, "0 or more");
+  dml::check(peaks);
+  dml::check(levels);
+  for (const auto& [family, tables] : kernels) {
+    for (const KernelTable& kernel : tables) {
+      require(kernel.threads > 0, "the number of threads of " + family, kernel.threads, "above 0");
+      named(family, [&] { kernel.table.check(); });
+    }
+  }
+  for (const auto& [kind, table] : comm) {
+    const std::string name(name_of(kind));
+    named(name, [&] { table.check(); });
+    require(table.axes.size() == 2, "the number of axes of " + name, static_cast<double>(table.axes.size()),
+            "2: ranks and bytes");
+  }
+}
+
+double seconds_of(const Hardware& hardware, const Graph& graph, const Node& node, const ComputeMode& mode) {
+  if (node.op->is_alias) return 0;
+  const KernelSize size = kernel_size(graph, node);
+  const std::span<const double> sizes = size.sizes();
+  const bool is_empty = std::any_of(sizes.begin(), sizes.end(), [](double extent) { return extent <= 0; });
+  if (is_empty) return hardware.launch_seconds;
+  const KernelTable* const kernel =
+      mode.dtype == DataType::f32 ? find_table(hardware, size.family, mode.threads) : nullptr;
+  if (kernel != nullptr && kernel->table.axes.size() == sizes.size())
+    return hardware.launch_seconds + measured_seconds(*kernel, sizes, mode.threads);
+  const Cost cost = cost_of(graph, node);
+  const double bytes_f32 = sizes.size() == 1 ? sizes.front() : cost.bytes;
+  const double bytes = bytes_f32 / kF32Bytes * static_cast<double>(size_of(mode.dtype));
+  return hardware.launch_seconds + roofline_seconds(hardware.peaks, cost.flops, bytes, mode.dtype);
+}
+
+double seconds_of_update(const Hardware& hardware, double num_elems, int states, const ComputeMode& mode) {
+  const double accesses = 3 + 2.0 * states;  // weights and states read and written, gradients read
+  return seconds_of_bytes(hardware, kUpdateFamily, num_elems * kF32Bytes * accesses, mode);
+}
+
+double seconds_of_memory(const Hardware& hardware, double bytes, const ComputeMode& mode) {
+  return seconds_of_bytes(hardware, kSquaresFamily, bytes, mode);
+}
+
+double seconds_of(const Hardware& hardware, CommKind kind, double bytes, const CommGroup& group) {
+  if (group.ranks <= 1) return 0;
+  const SizeTable* const measured = find_comm(hardware, kind);
+  if (measured != nullptr && is_within_host(hardware, group.ranks * group.stride))
+    return seconds_of_table(*measured, group.ranks, bytes);
+  require_levels(hardware);
+  return hierarchical_seconds(hardware.levels, kind, bytes, group, 1);
+}
+
+double seconds_of_send(const Hardware& hardware, double bytes, int from, int to) {
+  const auto same_group = [&](int ranks) { return from / ranks == to / ranks; };
+  const SizeTable* const measured = find_comm(hardware, CommKind::send);
+  if (measured != nullptr && (hardware.ranks_per_host == 0 || same_group(hardware.ranks_per_host)))
+    return seconds_of_table(*measured, kSendRanks, bytes);
+  require_levels(hardware);
+  const auto level = std::find_if(hardware.levels.begin(), hardware.levels.end() - 1,
+                                  [&](const LinkLevel& candidate) { return same_group(candidate.ranks); });
+  return seconds_of(CommKind::send, level->algorithm, bytes, kSendRanks, level->link);
+}
+
+}  // namespace dml
