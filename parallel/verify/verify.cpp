@@ -1,0 +1,132 @@
+#include "parallel/verify/verify.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "parallel/verify/agreement.h"
+#include "parallel/verify/comm_key.h"
+#include "parallel/verify/division.h"
+#include "parallel/verify/progress.h"
+#include "parallel/verify/rank_tasks.h"
+
+namespace dml {
+namespace {
+
+void append(std::vector<Finding>& findings, std::vector<Finding> more) {
+  std::ranges::move(more, std::back_inserter(findings));
+}
+
+/// Ranks that differ in one coordinate alone and have the same tasks: the first, and how many they are.
+struct SameRanks {
+  int first = 0;
+  int count = 0;
+};
+
+/// The samples of a replica decide its microbatches.
+std::vector<SameRanks> replica_classes(const Mesh& mesh, std::int64_t batch) {
+  std::map<std::int64_t, SameRanks> by_samples;
+  for (int d = 0; d < mesh.d(); ++d)
+    ++by_samples.try_emplace(part_size(batch, mesh.d(), d), SameRanks{d, 0}).first->second.count;
+  std::vector<SameRanks> classes;
+  for (const auto& [samples, replicas] : by_samples) classes.push_back(replicas);
+  return classes;
+}
+
+class Verifier {
+ public:
+  explicit Verifier(const VerifyInputs& in) : in_(in), replicas_(replica_classes(in.mesh, in.options.batch)) {}
+
+  Verification run() {
+    result_.ranks = in_.mesh.world_size();
+    find_tensor_classes();
+    std::vector<const Partition*> ranks;
+    for (const SameRanks& replica : replicas_) {
+      for (const SameRanks& tensor : tensors_) {
+        for (int p = 0; p < in_.mesh.p(); ++p) {
+          ranks.push_back(&partition({replica.first, p, tensor.first}));
+          count(*ranks.back(), std::int64_t{replica.count} * tensor.count);
+        }
+      }
+    }
+    result_.classes = static_cast<int>(ranks.size());
+    append(result_.findings, verify_tasks(ranks, in_.options.clips));
+    return std::move(result_);
+  }
+
+ private:
+  const Partition& partition(const Coordinate& at) {
+    const int rank = in_.mesh.rank(at);
+    const auto found = partitions_.find(rank);
+    return found != partitions_.end() ? found->second : partitions_.emplace(rank, in_.partition_of(rank)).first->second;
+  }
+
+  const Graph& whole(std::int64_t samples) {
+    const auto found = wholes_.find(samples);
+    return found != wholes_.end() ? found->second : wholes_.emplace(samples, in_.graph_of(samples)).first->second;
+  }
+
+  /// Verifies the divided graphs of every tensor index, and finds those whose parts are alike.
+  void find_tensor_classes() {
+    std::map<std::vector<std::int64_t>, SameRanks> by_shapes;
+    for (int t = 0; t < in_.mesh.t(); ++t) {
+      std::vector<std::int64_t> shapes;  // of all values, each with its number of dims before it
+      std::set<std::int64_t> verified;
+      for (const SameRanks& replica : replicas_) {
+        const Partition& rank = partition({replica.first, 0, t});
+        for (const auto& [samples, split] : rank.graphs) {
+          for (const Value& value : split.graph.values()) {
+            shapes.push_back(value.shape.rank());
+            shapes.insert(shapes.end(), value.shape.begin(), value.shape.end());
+          }
+          if (verified.insert(samples).second)
+            append(result_.findings, verify_division(whole(samples), split, rank.place()));
+        }
+      }
+      ++by_shapes.try_emplace(std::move(shapes), SameRanks{t, 0}).first->second.count;
+    }
+    for (const auto& [shapes, tensors] : by_shapes) tensors_.push_back(tensors);
+  }
+
+  void count(const Partition& rank, std::int64_t times) {
+    for (const Task& task : rank.tasks.tasks) {
+      result_.tasks += times;
+      result_.collectives += is_collective(task) ? times : 0;
+      result_.transfers += task.kind == TaskKind::send ? times : 0;
+    }
+  }
+
+  const VerifyInputs& in_;
+  std::vector<SameRanks> replicas_;
+  std::vector<SameRanks> tensors_;
+  std::map<int, Partition> partitions_;   ///< by rank
+  std::map<std::int64_t, Graph> wholes_;  ///< by samples
+  Verification result_;
+};
+
+}  // namespace
+
+std::string Verification::summary() const {
+  const std::string seen = fmt::format("{} tasks on {} ranks", tasks, ranks);
+  if (!holds())
+    return fmt::format("not verified: {} finding{} in {}", findings.size(), findings.size() == 1 ? "" : "s", seen);
+  return fmt::format(
+      "verified: {} ({} of them stand for all): they compute the graph, {} messages and {} parts in collectives match, "
+      "nobody waits for ever",
+      seen, classes, transfers, collectives);
+}
+
+Verification verify(const VerifyInputs& inputs) { return Verifier(inputs).run(); }
+
+std::vector<Finding> verify_tasks(std::span<const Partition* const> ranks, bool clips) {
+  std::vector<Finding> findings;
+  for (const Partition* rank : ranks) append(findings, verify_rank(*rank, clips));
+  append(findings, verify_transfers(ranks));
+  append(findings, verify_collectives(ranks));
+  if (findings.empty()) append(findings, verify_progress(ranks));
+  return findings;
+}
+
+}  // namespace dml

@@ -1,0 +1,44 @@
+// The proof that the tasks of all ranks compute the Graph: each rank's divided graph by an algebra of placements
+// (division.h), each rank's tasks against its divided graph (rank_tasks.h), ranks against each other (agreement.h), and
+// that nobody waits for ever (progress.h).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "parallel/partition.h"
+#include "parallel/verify/finding.h"
+
+namespace dml {
+
+struct VerifyInputs {
+  const Mesh& mesh;
+  const PartitionOptions& options;
+  std::function<Partition(int rank)> partition_of;
+  std::function<Graph(std::int64_t samples)> graph_of;  ///< the graph that is divided
+};
+
+struct Verification {
+  int ranks = 0;
+  int classes = 0;         ///< ranks whose tasks were looked at: the others have the same, at other coordinates
+  std::int64_t tasks = 0;  ///< of all ranks, as are the following
+  std::int64_t transfers = 0;
+  std::int64_t collectives = 0;
+  std::vector<Finding> findings;
+
+  bool holds() const { return findings.empty(); }
+  /// "verified: 5312 tasks on 8 ranks ..." or "not verified: 3 findings ...", one line.
+  std::string summary() const;
+};
+
+/// One rank of each class stands for all of it. Replicas with as many samples have the same tasks, but for their
+/// coordinate; so have tensor indices whose parts have the same shapes, once the divided graph of each was verified.
+/// Circles of waits are sought only where all else holds. Throws what the functions of `inputs` throw.
+Verification verify(const VerifyInputs& inputs);
+
+/// The part of it that is about the tasks: `ranks` as agreement.h wants them. Findings of each rank, then of all.
+std::vector<Finding> verify_tasks(std::span<const Partition* const> ranks, bool clips);
+
+}  // namespace dml
