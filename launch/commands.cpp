@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "launch/failure.h"
+#include "launch/compare_command.h"
 #include "launch/graph_command.h"
 #include "launch/help_page.h"
 #include "launch/model_command.h"
@@ -12,8 +12,8 @@ namespace dml {
 
 std::span<const CommandSpec> all_commands() {
   static const std::vector<CommandSpec> commands{
-      help_command(),       graph_command(),        simulate_command(),
-      model_show_command(), model_export_command(), model_partition_command(),
+      help_command(),         graph_command(),           simulate_command(), model_show_command(),
+      model_export_command(), model_partition_command(), compare_command(),
   };
   return commands;
 }

@@ -275,7 +275,7 @@ void RankReporter::finished(const std::string& sample) {
     for (auto& [kind, seconds] : rank.comm_seconds) seconds /= n;
   }
   std::copy_if(comm_.begin(), comm_.end(), std::back_inserter(summary.comm),
-               [](const CommKind& k) { return k.count > 0; });
+               [](const CommTotals& k) { return k.count > 0; });
   summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   const std::size_t last = std::min(losses_.size(), kLastLosses);
   summary.first_loss = losses_.empty() ? 0 : losses_.front();

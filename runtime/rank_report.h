@@ -37,7 +37,7 @@ class RankReporter {
   std::vector<RankPlan> plans_;
   std::vector<double> all_figures_;
   std::vector<RankStep> sums_;
-  std::vector<CommKind> comm_;
+  std::vector<CommTotals> comm_;
   std::int64_t num_summed_ = 0;
   std::vector<double> losses_;
 };

@@ -54,7 +54,7 @@ struct StepRecord {
 };
 
 /// One kind of communication over the whole run and all ranks: a row of the last table.
-struct CommKind {
+struct CommTotals {
   std::string kind;  ///< "all_reduce d", "all_gather t", "send", ...
   std::int64_t count = 0;
   std::int64_t bytes = 0;
@@ -95,7 +95,7 @@ struct RunPlan {
 struct RunSummary {
   std::vector<RankPlan> ranks;
   std::vector<RankStep> mean_steps;  ///< by rank, means over the steps after the first two
-  std::vector<CommKind> comm;
+  std::vector<CommTotals> comm;
   double seconds = 0;
   double first_loss = 0, last_loss = 0;  ///< the last: mean of the last ten steps
   std::string sample;                    ///< generated text, or empty

@@ -201,7 +201,7 @@ double bus_factor(const std::string& kind, int group_size) {
 
 std::string comm_table(const RunSummary& summary, Style style) {
   TextTable table({{"kind", Align::left}, {"ranks"}, {"count"}, {"bytes"}, {"mean time"}, {"GB/s"}, {"bus GB/s"}});
-  for (const CommKind& kind : summary.comm) {
+  for (const CommTotals& kind : summary.comm) {
     const double rate = kind.seconds > 0 ? static_cast<double>(kind.bytes) / kind.seconds * 1e-9 : 0;
     const double mean = kind.count > 0 ? kind.seconds / static_cast<double>(kind.count) : 0;
     table.add_row({kind.kind, std::to_string(kind.group_size), grouped_text(kind.count), bytes_text(kind.bytes),

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "launch/atomic_file.h"
 #include "launch/report/chrome_trace.h"
 #include "launch/report/pages.h"
 #include "launch/version.h"
@@ -18,6 +19,11 @@ bool line_stays(const StepRecord& record) {
 
 void RunReporter::started(const RunPlan& plan) {
   folder_ = std::make_unique<RunFolder>(config_);
+  place_.threads_per_rank = cores_.threads;
+  place_.usable_cores = cores_.usable_cores;
+  place_.ranks_per_host =
+      static_cast<int>(std::count_if(plan.ranks.begin(), plan.ranks.end(),
+                                     [&](const RankPlan& rank) { return rank.host == plan.ranks.front().host; }));
   RunPlan shown = plan;
   shown.threads_per_rank = cores_.threads;
   shown.usable_cores = cores_.usable_cores;
@@ -41,6 +47,7 @@ void RunReporter::stepped(const StepRecord& record, const std::vector<RankStep>&
 void RunReporter::traced(std::span<const RankTasks> ranks, const Timeline& timeline, const Mesh& mesh,
                          const std::function<std::string(const RankTasks&, const Task&)>& name_of_task) {
   write_chrome_trace(folder_->file("trace.json"), ranks, timeline, mesh, name_of_task);
+  write_file(folder_->file("measured.json"), timeline_text(ranks, timeline, place_));
 }
 
 void RunReporter::finished(const RunSummary& summary) {

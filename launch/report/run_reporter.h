@@ -6,6 +6,7 @@
 
 #include "launch/cores.h"
 #include "launch/report/terminal.h"
+#include "launch/report/timeline_file.h"
 #include "launch/run_folder.h"
 #include "runtime/records.h"
 
@@ -31,6 +32,7 @@ class RunReporter : public RunObserver {
   Terminal& terminal_;
   CorePlan cores_;
   std::unique_ptr<RunFolder> folder_;
+  RunPlace place_;
 };
 
 /// True for the steps whose line stays on a terminal: the first, the last, each tenth of the run, and those that

@@ -1,0 +1,191 @@
+#include "parallel/compare/compare.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <tuple>
+#include <unordered_map>
+
+#include "parallel/simulate/exchanges.h"
+
+namespace dml {
+namespace {
+
+std::size_t index(std::int32_t i) { return static_cast<std::size_t>(i); }
+
+/// Spans of a timeline by rank and task.
+class Places {
+ public:
+  Places(std::span<const RankTasks> ranks, const Timeline& timeline) : timeline_(timeline) {
+    std::size_t next = 0;
+    for (const RankTasks& rank : ranks) {
+      first_.push_back(next);
+      next += rank.tasks.size();
+    }
+  }
+  const Span& at(std::int32_t rank, std::int32_t task) const {
+    return timeline_.spans[first_[index(rank)] + index(task)];
+  }
+
+ private:
+  const Timeline& timeline_;
+  std::vector<std::size_t> first_;
+};
+
+double seconds_of(const Span& span) { return span.start < 0 ? 0 : span.end - span.start; }
+
+/// fn(rank, task) for every task of every rank.
+template <typename Fn>
+void for_each_task(std::span<const RankTasks> ranks, const Fn& fn) {
+  for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
+    for (std::size_t i = 0; i < ranks[rank].tasks.size(); ++i)
+      fn(static_cast<std::int32_t>(rank), static_cast<std::int32_t>(i));
+  }
+}
+
+/// What a task of the path waited for.
+class PathFinder {
+ public:
+  PathFinder(std::span<const RankTasks> ranks, const Mesh& mesh, const Timeline& timeline)
+      : ranks_(ranks), exchanges_(find_exchanges(ranks, mesh)), places_(ranks, timeline) {
+    for (const RankTasks& rank : ranks) {
+      auto& before = compute_before_.emplace_back();
+      std::int32_t last = -1;
+      for (std::size_t i = 0; i < rank.tasks.size(); ++i) {
+        before.push_back(last);
+        if (rank.tasks[i].queue == QueueId::compute) last = static_cast<std::int32_t>(i);
+      }
+    }
+  }
+
+  Side last_of_all() const {
+    Side last{-1, -1};
+    for_each_task(ranks_, [&](std::int32_t rank, std::int32_t task) {
+      if (last.rank < 0 || end(rank, task) > end(last.rank, last.task)) last = {rank, task};
+    });
+    return last;
+  }
+
+  /// {-1, -1} where nothing came before.
+  Side before(const Side& side) const {
+    // A collective and a receive begin with the side that posts last.
+    const std::int32_t exchange = exchanges_.of_task[index(side.rank)][index(side.task)];
+    Side from = side;
+    if (exchange >= 0) {
+      for (const Side& other : exchanges_.sides[index(exchange)]) {
+        if (places_.at(other.rank, other.task).start > places_.at(from.rank, from.task).start) from = other;
+      }
+    }
+    Side latest{-1, -1};
+    const RankTasks& tasks = ranks_[index(from.rank)];
+    const auto consider = [&](std::int32_t task) {
+      if (task < 0 || end(from.rank, task) >= end(side.rank, side.task)) return;
+      if (latest.rank < 0 || end(from.rank, task) > end(latest.rank, latest.task)) latest = {from.rank, task};
+    };
+    consider(compute_before_[index(from.rank)][index(from.task)]);
+    for (const std::int32_t dep : tasks.deps_of(tasks.tasks[index(from.task)])) consider(dep);
+    return latest;
+  }
+
+  double end(std::int32_t rank, std::int32_t task) const { return places_.at(rank, task).end; }
+
+ private:
+  std::span<const RankTasks> ranks_;
+  Exchanges exchanges_;
+  Places places_;
+  std::vector<std::vector<std::int32_t>> compute_before_;  ///< by rank and task
+};
+
+}  // namespace
+
+JoinedStep join(std::span<const RankTasks> ranks, const MeasuredStep& measured) {
+  JoinedStep joined;
+  joined.measured.measured = true;
+  for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
+    std::unordered_map<std::string, const MeasuredTask*> executed;
+    if (rank < measured.size()) {
+      for (const MeasuredTask& task : measured[rank]) executed.emplace(task.id, &task);
+    }
+    for (std::size_t i = 0; i < ranks[rank].tasks.size(); ++i) {
+      const std::string id = ranks[rank].tasks[i].id.to_string();
+      Span span{static_cast<std::int32_t>(i), static_cast<std::int32_t>(rank), -1, -1, -1};
+      if (const auto found = executed.find(id); found != executed.end()) {
+        span.start = found->second->start;
+        span.end = found->second->end;
+        executed.erase(found);
+      } else {
+        joined.not_executed.push_back({static_cast<int>(rank), id});
+      }
+      joined.measured.spans.push_back(span);
+    }
+    for (const auto& [id, task] : executed) joined.not_generated.push_back({static_cast<int>(rank), id});
+  }
+  std::sort(joined.not_generated.begin(), joined.not_generated.end(),
+            [](const auto& a, const auto& b) { return std::tie(a.rank, a.id) < std::tie(b.rank, b.id); });
+  return joined;
+}
+
+TaskSeconds measured_seconds(std::span<const RankTasks> ranks, const Timeline& measured, const Mesh& mesh) {
+  const auto exchanges = std::make_shared<const Exchanges>(find_exchanges(ranks, mesh));
+  const auto places = std::make_shared<const Places>(ranks, measured);
+  return [exchanges, places](const RankTasks& rank, std::size_t i) {
+    const auto task = static_cast<std::int32_t>(i);
+    const Span& own = places->at(rank.rank, task);
+    const std::int32_t exchange = exchanges->of_task[index(rank.rank)][i];
+    double begin = own.start;
+    if (exchange >= 0) {
+      for (const Side& side : exchanges->sides[index(exchange)])
+        begin = std::max(begin, places->at(side.rank, side.task).start);
+    }
+    return std::max(0.0, own.end - begin);
+  };
+}
+
+std::vector<ComparedGroup> compare_groups(std::span<const RankTasks> ranks, const Timeline& predicted,
+                                          const Timeline& measured, const GroupOf& group_of) {
+  std::vector<ComparedGroup> groups;
+  std::unordered_map<std::string, std::size_t> known;
+  const Places there(ranks, predicted), here(ranks, measured);
+  const double per_rank = 1 / static_cast<double>(std::max<std::size_t>(ranks.size(), 1));
+  for_each_task(ranks, [&](std::int32_t rank, std::int32_t task) {
+    const std::string name = group_of(ranks[index(rank)], ranks[index(rank)].tasks[index(task)]);
+    const auto [entry, is_new] = known.try_emplace(name, groups.size());
+    if (is_new) groups.push_back({name, 0, 0, 0});
+    ComparedGroup& group = groups[entry->second];
+    ++group.count;
+    group.predicted += seconds_of(there.at(rank, task)) * per_rank;
+    group.measured += seconds_of(here.at(rank, task)) * per_rank;
+  });
+  return groups;
+}
+
+std::vector<ComparedTask> largest_differences(std::span<const RankTasks> ranks, const Timeline& predicted,
+                                              const Timeline& measured, std::size_t count) {
+  std::vector<ComparedTask> all;
+  const Places there(ranks, predicted), here(ranks, measured);
+  for_each_task(ranks, [&](std::int32_t rank, std::int32_t task) {
+    all.push_back({rank, task, seconds_of(there.at(rank, task)), seconds_of(here.at(rank, task))});
+  });
+  const auto difference = [](const ComparedTask& t) { return std::abs(t.predicted - t.measured); };
+  count = std::min(count, all.size());
+  std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(count), all.end(),
+                    [&](const ComparedTask& a, const ComparedTask& b) { return difference(a) > difference(b); });
+  all.resize(count);
+  return all;
+}
+
+std::vector<PathStep> critical_path(std::span<const RankTasks> ranks, const Mesh& mesh, const Timeline& timeline) {
+  const PathFinder finder(ranks, mesh, timeline);
+  std::vector<PathStep> path;
+  Side at = finder.last_of_all();
+  while (at.rank >= 0) {
+    const Side before = finder.before(at);
+    const double begin = before.rank < 0 ? 0 : finder.end(before.rank, before.task);
+    path.push_back({at.rank, at.task, finder.end(at.rank, at.task) - begin});
+    at = before;
+  }
+  std::reverse(path.begin(), path.end());
+  return path;
+}
+
+}  // namespace dml

@@ -1,0 +1,85 @@
+// The generated step beside the measured one, task by task: joined by id, summed by kind and by operation, and along
+// the path of tasks that decides the step's time.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "parallel/mesh.h"
+#include "parallel/simulate/step_simulation.h"
+#include "parallel/task_graph.h"
+#include "parallel/timeline.h"
+
+namespace dml {
+
+/// What was measured of a task; seconds on one clock for all ranks.
+struct MeasuredTask {
+  std::string id;
+  double start = 0;
+  double end = 0;
+};
+
+/// By rank.
+using MeasuredStep = std::vector<std::vector<MeasuredTask>>;
+
+/// A task of one rank that the other side does not have.
+struct UnmatchedTask {
+  int rank = 0;
+  std::string id;
+};
+
+struct JoinedStep {
+  Timeline measured;  ///< of the generated tasks, in their order: by rank, then by task; -1 where there is none
+  std::vector<UnmatchedTask> not_executed;
+  std::vector<UnmatchedTask> not_generated;
+};
+
+/// Finds each generated task's measured times. `ranks` are all ranks, by number.
+JoinedStep join(std::span<const RankTasks> ranks, const MeasuredStep& measured);
+
+/// The seconds that the measured step itself gives each task: of communication from its last post to its end. Both
+/// arguments must outlive the result.
+TaskSeconds measured_seconds(std::span<const RankTasks> ranks, const Timeline& measured, const Mesh& mesh);
+
+/// Seconds of a group of tasks on both sides, in the mean over ranks.
+struct ComparedGroup {
+  std::string name;
+  std::int64_t count = 0;  ///< tasks, all ranks
+  double predicted = 0;
+  double measured = 0;
+};
+
+/// A name for a task's group.
+using GroupOf = std::function<std::string(const RankTasks& rank, const Task& task)>;
+
+/// Groups in the order of their first task. Both timelines hold a span for every task of every rank, in order.
+std::vector<ComparedGroup> compare_groups(std::span<const RankTasks> ranks, const Timeline& predicted,
+                                          const Timeline& measured, const GroupOf& group_of);
+
+/// A task that both sides have.
+struct ComparedTask {
+  int rank = 0;
+  std::int32_t task = 0;
+  double predicted = 0;
+  double measured = 0;
+};
+
+/// The `count` tasks whose seconds differ most, the worst first.
+std::vector<ComparedTask> largest_differences(std::span<const RankTasks> ranks, const Timeline& predicted,
+                                              const Timeline& measured, std::size_t count);
+
+/// A stretch of the critical path: from the end of the task before it to its own end.
+struct PathStep {
+  int rank = 0;
+  std::int32_t task = 0;
+  double seconds = 0;
+};
+
+/// From the task that ends last back to the begin of the step: before each task stands the one that it waited for
+/// longest, its rank's task before, what it depends on, or the last side of its exchange. The seconds sum to the end of
+/// the last task.
+std::vector<PathStep> critical_path(std::span<const RankTasks> ranks, const Mesh& mesh, const Timeline& timeline);
+
+}  // namespace dml

@@ -1,0 +1,22 @@
+// The seconds of the tasks of a partition on some hardware.
+#pragma once
+
+#include <span>
+
+#include "parallel/cost/hardware.h"
+#include "parallel/partition.h"
+#include "parallel/simulate/step_simulation.h"
+
+namespace dml {
+
+/// How the ranks of a run compute.
+struct RunMode {
+  ComputeMode compute;
+  int optimizer_states = 2;  ///< f32 values kept for each weight: 2 of Adam, 1 of momentum, 0
+};
+
+/// For simulate_step: of a node by its family, of communication by its group. `ranks` are all ranks, by number; all
+/// arguments must outlive the result.
+TaskSeconds task_seconds(const Hardware& hardware, std::span<const Partition> ranks, const RunMode& mode);
+
+}  // namespace dml
