@@ -216,16 +216,18 @@ void describe(Drawing& drawing, const Partition& any) {
   drawing.notes = any.notes;
 }
 
-/// "blocks.4 - blocks.8": the first and the last layer.
+/// "blocks.4 - blocks.8": the first and the last layer that has a name of its own.
 std::string stage_label(const DrawnProgram& program, int stage) {
+  const std::string unnamed = layer_of("", 0);
   const DrawnLayer* first = nullptr;
   const DrawnLayer* last = nullptr;
   for (const DrawnLayer& layer : program.layers) {
     if (std::find(layer.stages.begin(), layer.stages.end(), stage) == layer.stages.end()) continue;
+    if (layer.name == unnamed) continue;
     if (first == nullptr) first = &layer;
     last = &layer;
   }
-  if (first == nullptr) return "";
+  if (first == nullptr) return unnamed;
   return first == last ? first->name : fmt::format("{} - {}", first->name, last->name);
 }
 

@@ -34,7 +34,7 @@ std::string cost_text(const std::vector<DrawnCost>& costs) {
 class LayerPage {
  public:
   LayerPage(const Drawing& drawing, const DrawnProgram& program, int layer)
-      : drawing_(drawing), program_(program), layer_(layer), graph_("TB", crumbs(), {subtitle()}) {}
+      : drawing_(drawing), program_(program), layer_(layer), graph_("TB", crumbs(), subtitle()) {}
 
   std::string write() {
     const std::vector<int>& stages = drawn_layer().stages;
@@ -64,16 +64,29 @@ class LayerPage {
     return crumbs;
   }
 
-  static std::string subtitle() {
-    return "What each rank does for one microbatch: FLOP, bytes read and written or moved, outputs with their "
-           "placement "
-           "on the tensor axis, owner.";
+  static std::vector<std::string> subtitle() {
+    return {
+        "What each rank does for one microbatch: outputs with their placement on the tensor axis, FLOP, bytes, owner.",
+        "What a backward pass reads of the forward pass is said where the pointer rests."};
   }
 
   /// The name without the module that the page is of.
   std::string short_name(const std::string& name) const {
     const std::size_t slash = name.find('/', 1);
     return name.starts_with('/') && slash != std::string::npos ? name.substr(slash + 1) : name;
+  }
+
+  /// True where a backward pass reads what a forward pass made: such edges would cross the whole page.
+  bool is_kept(int input, int reader) const {
+    return task(input).id.phase == Phase::forward && task(reader).id.phase != Phase::forward;
+  }
+
+  std::string tooltip_of(int i) const {
+    std::string text = fmt::format("{}\n{}", task(i).name, id_text(task(i).id));
+    for (const int input : task(i).inputs) {
+      if (is_kept(input, i)) text += fmt::format("\nreads {}, kept from the forward pass", task(input).name);
+    }
+    return text;
   }
 
   std::string label_of(const DrawnTask& task) const {
@@ -90,20 +103,15 @@ class LayerPage {
     for (int i = 0; i < static_cast<int>(program_.tasks.size()); ++i) {
       const DrawnTask& t = task(i);
       if (t.layer != layer_ || t.stage != stage || (t.id.phase == Phase::forward) != forward) continue;
-      graph_.add({id_of(i), label_of(t), "box", fill_of(t), "", fmt::format("{}\n{}", t.name, id_text(t.id))});
+      graph_.add({id_of(i), label_of(t), "box", fill_of(t), "", tooltip_of(i)});
     }
     graph_.end_cluster();
   }
 
   void connect(int i) {
     for (const int input : task(i).inputs) {
-      const bool is_kept = task(input).id.phase == Phase::forward && task(i).id.phase != Phase::forward;
-      const char* style = is_kept ? "style=dashed, color=\"#b7bfcc\", constraint=false" : "";
-      if (task(input).layer == layer_) {
-        graph_.connect(id_of(input), id_of(i), style);
-      } else {
-        graph_.connect(other_layer(input), id_of(i), style);
-      }
+      if (is_kept(input, i)) continue;
+      graph_.connect(task(input).layer == layer_ ? id_of(input) : other_layer(input), id_of(i));
     }
     for (const int transfer : task(i).transfers) graph_.connect(way(transfer), id_of(i));
   }

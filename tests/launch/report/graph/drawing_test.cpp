@@ -103,7 +103,7 @@ TEST(Drawing, LabelsStagesByTheirLayers) {
   const std::vector<std::string> labels = small_drawing(1, 3, 1).stage_labels;
   ASSERT_EQ(labels.size(), 3U);
   EXPECT_TRUE(labels[0].starts_with("tok - ")) << labels[0];
-  EXPECT_TRUE(labels[2].ends_with(" - loss")) << labels[2];
+  EXPECT_TRUE(labels[2].ends_with(" - head")) << labels[2];
 }
 
 TEST(Drawing, NamesLayersInForwardOrder) {
