@@ -67,10 +67,12 @@ class Values {
 
   bool has(std::string_view name) const { return values_.contains(name); }
 
-  std::vector<std::string> texts(std::string_view name) const {
+  /// As they were given.
+  std::vector<std::string> whole_texts(std::string_view name) const {
     const auto value = values_.find(name);
-    return value == values_.end() ? std::vector<std::string>{} : split_at_commas(value->second.texts);
+    return value == values_.end() ? std::vector<std::string>{} : value->second.texts;
   }
+  std::vector<std::string> texts(std::string_view name) const { return split_at_commas(whole_texts(name)); }
 
   /// The last value; the option must be there.
   std::string text(std::string_view name) const { return values_.find(name)->second.texts.back(); }
@@ -168,7 +170,7 @@ std::vector<RequestedSchedule> requested_schedules(const Values& values) {
       schedules.push_back({std::string(find_schedule(name).name)});
     }
   }
-  for (const std::string& path : values.texts("read")) schedules.push_back({path, read_schedule(path)});
+  for (const std::string& path : values.whole_texts("read")) schedules.push_back({path, read_schedule(path)});
   if (schedules.empty()) schedules.push_back({"1f1b"});
   return schedules;
 }

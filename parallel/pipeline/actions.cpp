@@ -182,7 +182,8 @@ Placement placement_of(const std::vector<Order>& orders) {
   const std::vector<int> positions = positions_of(orders);
   const int num_positions = static_cast<int>(orders.size());
   const int num_stages = static_cast<int>(positions.size());
-  if (num_stages == 0 || num_stages % num_positions != 0) {
+  if (num_stages == 0) throw std::invalid_argument("[schedule] there is no pass at all");
+  if (num_stages % num_positions != 0) {
     throw std::invalid_argument(
         fmt::format("[schedule] {} stages do not divide over {} positions", num_stages, num_positions));
   }
