@@ -218,7 +218,7 @@ void describe(Drawing& drawing, const Partition& any) {
 
 /// "blocks.4 - blocks.8": the first and the last layer that has a name of its own.
 std::string stage_label(const DrawnProgram& program, int stage) {
-  const std::string unnamed = layer_of("", 0);
+  std::string unnamed = layer_of("", 0);
   const DrawnLayer* first = nullptr;
   const DrawnLayer* last = nullptr;
   for (const DrawnLayer& layer : program.layers) {
