@@ -13,7 +13,7 @@ namespace dml {
 namespace {
 
 /// Ratios of a present CPU core: they weigh arithmetic against traffic, and need not be exact.
-constexpr double kFlopsPerSecond = 50e9;
+constexpr double kFlopsPerSecond = 150e9;
 constexpr double kBytesPerSecond = 10e9;
 constexpr double kTransferBytesPerSecond = 2e9;
 constexpr double kTransferSeconds = 30e-6;
@@ -59,7 +59,7 @@ Chain chain_of(const Graph& graph, const std::vector<bool>& aside) {
     chain.nodes.push_back(id);
     chain.cost_before.push_back(chain.cost_before.back() + seconds);
   }
-  std::vector<double> bytes(chain.nodes.size() + 1, 0);
+  chain.crossing.assign(chain.nodes.size() + 1, 0);
   const auto consumers = graph.consumers();
   for (std::size_t from = 0; from < chain.nodes.size(); ++from) {
     for (const ValueId output : graph.node(chain.nodes[from]).outputs) {
@@ -67,10 +67,11 @@ Chain chain_of(const Graph& graph, const std::vector<bool>& aside) {
       for (const NodeId reader : consumers[index(output)]) last = std::max(last, place[index(reader)]);
       const Value& value = graph.value(output);
       const auto size = static_cast<double>(value.shape.num_elements()) * static_cast<double>(size_of(value.dtype));
-      for (int at = static_cast<int>(from) + 1; at <= last; ++at) bytes[index(at)] += size;
+      // It is a message of its own, and its gradient comes back.
+      const double seconds = 2 * (size / kTransferBytesPerSecond + kTransferSeconds);
+      for (int at = static_cast<int>(from) + 1; at <= last; ++at) chain.crossing[index(at)] += seconds;
     }
   }
-  for (const double b : bytes) chain.crossing.push_back(b / kTransferBytesPerSecond + kTransferSeconds);
   return chain;
 }
 
