@@ -67,6 +67,7 @@ std::string_view second_word(std::string_view name) {
 Parser::Parser(std::span<const CommandSpec> commands) {
   app_.set_help_flag();
   app_.allow_extras();
+  app_.require_subcommand(0, 1);  // a word behind a command is its argument, also where it is a command's name
   add_options();
   for (const CommandSpec& spec : commands) add_command(spec);
 }
