@@ -35,7 +35,6 @@ TEST(HelpTopic, AllAreThere) {
     EXPECT_EQ(help_topic(name, {}).substr(0, 2), "# ") << name;
     EXPECT_NE(help_topic("", {}).find(name), std::string::npos);
   }
-  EXPECT_EQ(help_topics().size(), 7U);
 }
 
 TEST(HelpTopic, UnknownOneIsAnError) {
@@ -43,9 +42,9 @@ TEST(HelpTopic, UnknownOneIsAnError) {
     help_topic("layout", {});
     FAIL();
   } catch (const UsageError& error) {
-    EXPECT_STREQ(error.what(),
-                 "help: there is no topic 'layout' (did you mean layouts?); topics are: breakdown, data, definitions, "
-                 "errors, graph, layouts, simulate");
+    const std::string text = error.what();
+    EXPECT_TRUE(text.starts_with("help: there is no topic 'layout' (did you mean layouts?); topics are: breakdown, "));
+    for (const HelpTopic& topic : help_topics()) EXPECT_NE(text.find(topic.name), std::string::npos) << text;
   }
 }
 

@@ -188,7 +188,6 @@ TEST(CommandLine, ErrorsNameTheWordAndWhatWouldDo) {
       {"--micro-batches=3", "unknown flag --micro-batches (did you mean --microbatches?); dmltrain --help lists all"},
       {"-d 2", "unknown flag -d (did you mean --d?); dmltrain --help lists all"},
       {"--zzzzzz 3", "unknown flag --zzzzzz; dmltrain --help lists all"},
-      {"modle", "unknown argument 'modle' (did you mean model?); commands are: help, graph, simulate, model"},
       {"model shwo x", "unknown argument 'shwo' (did you mean show?); commands are: show, export, partition"},
       {"--lr", "--lr wants a value"},
       {"--run --save x", "--run wants a value, but --save follows it"},
@@ -222,6 +221,15 @@ TEST(CommandLine, ErrorsNameTheWordAndWhatWouldDo) {
        "OUT/"},
   };
   for (const BadLine& row : rows) EXPECT_EQ(error_of(row.line), row.error) << row.line;
+}
+
+TEST(CommandLine, AnUnknownCommandIsToldAll) {
+  const std::string error = error_of("modle");
+  EXPECT_TRUE(error.starts_with("unknown argument 'modle' (did you mean model?); commands are: help, ")) << error;
+  for (const CommandSpec& command : all_commands()) {
+    const std::string_view first = command.name.substr(0, command.name.find(' '));
+    EXPECT_NE(error.find(first), std::string::npos) << error;
+  }
 }
 
 class ConfigFile : public testing::Test {
