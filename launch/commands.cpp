@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "launch/calibrate_command.h"
 #include "launch/compare_command.h"
 #include "launch/graph_command.h"
 #include "launch/help_page.h"
@@ -13,7 +14,7 @@ namespace dml {
 std::span<const CommandSpec> all_commands() {
   static const std::vector<CommandSpec> commands{
       help_command(),         graph_command(),           simulate_command(), model_show_command(),
-      model_export_command(), model_partition_command(), compare_command(),
+      model_export_command(), model_partition_command(), compare_command(),  calibrate_command(),
   };
   return commands;
 }

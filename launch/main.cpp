@@ -18,9 +18,15 @@ namespace {
 
 using namespace dml;
 
-/// All that is no training is done by one process, also under a launcher.
+bool is_training(const Command& command) { return command.wish == Command::Wish::run && command.spec == nullptr; }
+
+bool runs_on_every_rank(const Command& command) {
+  return command.wish == Command::Wish::run && (command.spec == nullptr || command.spec->on_every_rank);
+}
+
+/// Most of what is no training is done by one process, also under a launcher.
 int answer(const Command& command, const LauncherEnvironment& launcher) {
-  if (launcher.rank != 0) return exit_code::kDone;
+  if (launcher.rank != 0 && !runs_on_every_rank(command)) return exit_code::kDone;
   Terminal terminal(stdout, display_of_stdout(launcher.size > 0));
   if (command.wish == Command::Wish::run) return command.spec->run(command, terminal);
   const Style style = terminal.style();
@@ -35,10 +41,12 @@ int answer(const Command& command, const LauncherEnvironment& launcher) {
 int run(char** argv, int argc, const LauncherEnvironment& launcher) {
   const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
   const Command command = parse_command_line(arguments, all_commands());
-  if (command.spec != nullptr || command.wish != Command::Wish::run) return answer(command, launcher);
-  const LayoutConfig& layout = command.config.layout;
-  const int threads_as_ranks = std::max(layout.d, 1) * layout.p * layout.t;
-  choose_waiting(argv, command.config.threads, launcher.size > 0 ? launcher.local_size : threads_as_ranks);
+  if (runs_on_every_rank(command)) {
+    const LayoutConfig& layout = command.config.layout;
+    const int threads_as_ranks = std::max(layout.d, 1) * layout.p * layout.t;
+    choose_waiting(argv, command.config.threads, launcher.size > 0 ? launcher.local_size : threads_as_ranks);
+  }
+  if (!is_training(command)) return answer(command, launcher);
   run_training(command.config);
   return exit_code::kDone;
 }

@@ -31,7 +31,8 @@ struct CommandSpec {
   std::string_view arguments;  ///< as usage says them: "FILE|NAME"
   std::string_view summary;    ///< at most 30 characters
   std::size_t least_arguments = 0, most_arguments = 0;
-  bool on_preset = false;  ///< without a model it takes training's preset
+  bool on_preset = false;      ///< without a model it takes training's preset
+  bool on_every_rank = false;  ///< under a launcher all processes run it; otherwise the first alone
   std::vector<OwnOption> options = {};
   /// Does it; the exit code of the program. Throws what goes wrong.
   int (*run)(const Command& command, Terminal& terminal) = nullptr;

@@ -1,0 +1,31 @@
+// The operations that calibration measures: for each family of kernel_size.h, graphs of one node of any size.
+#pragma once
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "models/graph.h"
+
+namespace dml {
+
+struct KernelFamily {
+  std::string_view name;  ///< of kernel_size
+  /// What is measured: the sizes on each axis.
+  std::vector<std::vector<double>> axes;
+  /// One node of about these sizes (its kernel_size says which exactly, where the size is bytes). Whole numbers are
+  /// wanted by axes that count.
+  Graph (*graph)(std::span<const double> sizes);
+};
+
+/// All that training uses on a host, in the order of the operations' tables.
+std::span<const KernelFamily> kernel_families();
+
+/// Values of integer operands are below this: indices, labels, places in windows.
+inline constexpr int kIndexLimit = 64;
+
+// The parts, each in its file.
+std::vector<KernelFamily> product_families();
+std::vector<KernelFamily> memory_families();
+
+}  // namespace dml

@@ -1,0 +1,198 @@
+// Families whose time is mostly reading and writing. Rows of 128 elements, or images of 16 channels of 8 x 8.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "runtime/calibrate/kernel_families.h"
+#include "runtime/calibrate/operands.h"
+
+namespace dml {
+namespace {
+
+constexpr std::int64_t kColumns = 128;
+constexpr std::int64_t kImageChannels = 16;
+constexpr std::int64_t kSide = 8;
+constexpr std::int64_t kImageElems = kImageChannels * kSide * kSide;
+constexpr double kElemBytes = 4;
+
+const std::vector<double> kBytes = {4096, 16384, 65536, 262144, 1 << 20, 1 << 22, 1 << 24, 1 << 26};
+
+/// How many items of `elems` elements make so many bytes where each is read or written `accesses` times.
+std::int64_t items(std::span<const double> bytes, double elems, double accesses) {
+  return std::max<std::int64_t>(std::llround(bytes[0] / (kElemBytes * elems * accesses)), 1);
+}
+
+Shape rows(std::span<const double> bytes, double accesses) {
+  return {items(bytes, static_cast<double>(kColumns), accesses), kColumns};
+}
+
+Shape images(std::span<const double> bytes, double accesses) {
+  return {items(bytes, static_cast<double>(kImageElems), accesses), kImageChannels, kSide, kSide};
+}
+
+std::vector<std::int64_t> twice(std::int64_t extent) { return {extent, extent}; }
+
+Attributes along(std::int64_t axis) { return Attributes().set("axis", axis).set("epsilon", 1e-5); }
+
+/// Element by element over `kInputs` operands.
+template <const char* kOperation, int kInputs>
+Graph elementwise(std::span<const double> bytes) {
+  const Shape x = rows(bytes, kInputs + 1);
+  Operands operands;
+  for (int input = 0; input < kInputs; ++input) operands.add(x);
+  return operands.node(kOperation, Attributes().set("approximate", "none").set("axis", std::int64_t{1}));
+}
+
+constexpr char kAdd[] = "Add";
+constexpr char kRelu[] = "Relu";
+constexpr char kReluGrad[] = "ReluGrad";
+constexpr char kTanh[] = "Tanh";
+constexpr char kGelu[] = "Gelu";
+constexpr char kGeluGrad[] = "GeluGrad";
+constexpr char kSoftmax[] = "Softmax";
+constexpr char kSoftmaxGrad[] = "SoftmaxGrad";
+
+Graph add_row(std::span<const double> bytes) { return Operands().add(rows(bytes, 2)).add({kColumns}).node("Add", {}); }
+
+Graph layer_norm(std::span<const double> bytes) {
+  return Operands().add(rows(bytes, 2)).add({kColumns}).add({kColumns}).node("LayerNorm", along(1));
+}
+
+Graph layer_norm_grad(std::span<const double> bytes) {
+  const Shape x = rows(bytes, 3);
+  return Operands().add(x).add(x).add({kColumns}).add({x[0]}).add({x[0]}).node("LayerNormGrad", along(1));
+}
+
+Graph layer_norm_param_grad(std::span<const double> bytes) {
+  const Shape x = rows(bytes, 2);
+  return Operands().add(x).add(x).add({x[0]}).add({x[0]}).node("LayerNormParamGrad", along(1));
+}
+
+Graph batch_norm(std::span<const double> bytes) {
+  Operands operands;
+  operands.add(images(bytes, 2));
+  for (int i = 0; i < 4; ++i) operands.add({kImageChannels});
+  return operands.node("BatchNorm", Attributes().set("epsilon", 1e-5).set("momentum", 0.1));
+}
+
+Graph batch_norm_grad(std::span<const double> bytes) {
+  const Shape x = images(bytes, 3);
+  Operands operands;
+  operands.add(x).add(x);
+  for (int i = 0; i < 3; ++i) operands.add({kImageChannels});
+  return operands.node("BatchNormGrad", Attributes().set("epsilon", 1e-5));
+}
+
+// Windows of 2 x 2 side by side: a quarter of the elements is left.
+Attributes pooling() {
+  return Attributes()
+      .set("kernel", twice(2))
+      .set("strides", twice(2))
+      .set("pads", std::vector<std::int64_t>(4, 0))
+      .set("count_include_pad", std::int64_t{0})
+      .set("ceil_mode", std::int64_t{0});
+}
+
+Shape pooled(const Shape& x) { return {x[0], x[1], x[2] / 2, x[3] / 2}; }
+
+Graph max_pool(std::span<const double> bytes) { return Operands().add(images(bytes, 1.5)).node("MaxPool", pooling()); }
+
+Graph max_pool_grad(std::span<const double> bytes) {
+  const Shape x = images(bytes, 1.5);
+  return Operands()
+      .add(pooled(x))
+      .add(pooled(x), DataType::i32)
+      .node("MaxPoolGrad", pooling().set("shape", x.to_vector()));
+}
+
+Graph average_pool(std::span<const double> bytes) {
+  return Operands().add(images(bytes, 1.25)).node("AveragePool", pooling());
+}
+
+Graph average_pool_grad(std::span<const double> bytes) {
+  const Shape x = images(bytes, 1.25);
+  return Operands().add(pooled(x)).node("AveragePoolGrad", pooling().set("shape", x.to_vector()));
+}
+
+Graph reduce_sum(std::span<const double> bytes) {
+  return Operands()
+      .add(rows(bytes, 1))
+      .node("ReduceSum", Attributes().set("axes", std::vector<std::int64_t>{1}).set("keepdims", std::int64_t{0}));
+}
+
+Graph sum_to(std::span<const double> bytes) {
+  return Operands().add(rows(bytes, 1)).node("SumTo", Attributes().set("shape", std::vector<std::int64_t>{kColumns}));
+}
+
+Graph transpose(std::span<const double> bytes) {
+  return Operands().add(rows(bytes, 2)).node("Transpose", Attributes().set("perm", std::vector<std::int64_t>{1, 0}));
+}
+
+Graph slice(std::span<const double> bytes) {
+  return Operands()
+      .add(rows(bytes, 1))
+      .node("Slice", along(1).set("start", std::int64_t{0}).set("end", kColumns / 2).set("step", std::int64_t{1}));
+}
+
+Graph gather(std::span<const double> bytes) {
+  return Operands().add({kIndexLimit, kColumns}).add({rows(bytes, 2)[0]}, DataType::i64).node("Gather", along(0));
+}
+
+Graph gather_grad(std::span<const double> bytes) {
+  const Shape dy = rows(bytes, 2);
+  const Shape table{std::max<std::int64_t>(dy[0], kIndexLimit), kColumns};
+  return Operands().add(dy).add({dy[0]}, DataType::i64).node("GatherGrad", along(0).set("shape", table.to_vector()));
+}
+
+Graph dropout(std::span<const double> bytes) {
+  return Operands().add(rows(bytes, 2)).node("Dropout", Attributes().set("ratio", 0.1).set("site", std::int64_t{0}));
+}
+
+Graph cross_entropy(std::span<const double> bytes) {
+  const Shape logits = rows(bytes, 1);
+  return Operands().add(logits).add({logits[0]}, DataType::i64).node("CrossEntropy", {});
+}
+
+Graph cross_entropy_grad(std::span<const double> bytes) {
+  const Shape logits = rows(bytes, 2);
+  return Operands().add(logits).add({logits[0]}, DataType::i64).add({logits[0]}).node("CrossEntropyGrad", {});
+}
+
+}  // namespace
+
+std::vector<KernelFamily> memory_families() {
+  std::vector<KernelFamily> families;
+  const auto add = [&](std::string_view name, Graph (*graph)(std::span<const double>)) {
+    families.push_back({name, {kBytes}, graph});
+  };
+  add("Add", elementwise<kAdd, 2>);
+  add("Add.broadcast", add_row);
+  add("Relu", elementwise<kRelu, 1>);
+  add("ReluGrad", elementwise<kReluGrad, 2>);
+  add("Tanh", elementwise<kTanh, 1>);
+  add("Gelu", elementwise<kGelu, 1>);
+  add("GeluGrad", elementwise<kGeluGrad, 2>);
+  add("Softmax", elementwise<kSoftmax, 1>);
+  add("SoftmaxGrad", elementwise<kSoftmaxGrad, 2>);
+  add("LayerNorm", layer_norm);
+  add("LayerNormGrad", layer_norm_grad);
+  add("LayerNormParamGrad", layer_norm_param_grad);
+  add("BatchNorm", batch_norm);
+  add("BatchNormGrad", batch_norm_grad);
+  add("MaxPool", max_pool);
+  add("MaxPoolGrad", max_pool_grad);
+  add("AveragePool", average_pool);
+  add("AveragePoolGrad", average_pool_grad);
+  add("ReduceSum", reduce_sum);
+  add("SumTo", sum_to);
+  add("Transpose", transpose);
+  add("Slice", slice);
+  add("Gather", gather);
+  add("GatherGrad", gather_grad);
+  add("Dropout", dropout);
+  add("CrossEntropy", cross_entropy);
+  add("CrossEntropyGrad", cross_entropy_grad);
+  return families;
+}
+
+}  // namespace dml
