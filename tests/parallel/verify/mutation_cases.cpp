@@ -51,28 +51,36 @@ bool is_gradient_sum(const Task& task) {
 
 // --- Changes of a list of tasks that keep it a list: indices follow, and order stays that of the rest.
 
-/// What depended on the task depends on what it depended on.
-void remove(RankTasks& tasks, std::size_t at) {
+/// What depended on a removed task depends on what that depended on.
+void remove(RankTasks& tasks, const std::vector<bool>& gone) {
   RankTasks result;
   result.rank = tasks.rank;
-  const auto gone = static_cast<std::int32_t>(at);
-  for (std::size_t i = 0; i < tasks.tasks.size(); ++i) {
-    if (i == at) continue;
+  std::vector<std::vector<std::int32_t>> stand_in(tasks.tasks.size());  // by old index: new ones in its place
+  for (std::size_t at = 0; at < tasks.tasks.size(); ++at) {
+    Task task = tasks.tasks[at];
     std::vector<std::int32_t> deps;
-    for (const std::int32_t dep : tasks.deps_of(tasks.tasks[i])) {
-      if (dep != gone) deps.push_back(dep);
-      if (dep == gone) std::ranges::copy(tasks.deps_of(tasks.tasks[at]), std::back_inserter(deps));
+    for (const std::int32_t dep : tasks.deps_of(task))
+      std::ranges::copy(stand_in[static_cast<std::size_t>(dep)], std::back_inserter(deps));
+    if (gone[at]) {
+      stand_in[at] = std::move(deps);
+      continue;
     }
-    Task task = tasks.tasks[i];
+    stand_in[at] = {static_cast<std::int32_t>(result.tasks.size())};
     task.first_dep = static_cast<std::int32_t>(result.deps.size());
     task.num_deps = static_cast<std::int32_t>(deps.size());
-    for (const std::int32_t dep : deps) result.deps.push_back(dep > gone ? dep - 1 : dep);
+    std::ranges::copy(deps, std::back_inserter(result.deps));
     result.tasks.push_back(task);
   }
   tasks = std::move(result);
 }
 
-/// Before place `at`; with the dependencies of `like`.
+void remove(RankTasks& tasks, std::size_t at) {
+  std::vector<bool> gone(tasks.tasks.size(), false);
+  gone[at] = true;
+  remove(tasks, gone);
+}
+
+/// Before place `at`; dependencies are those that the task names.
 void insert(RankTasks& tasks, std::size_t at, Task task) {
   for (std::int32_t& dep : tasks.deps) dep += dep >= static_cast<std::int32_t>(at) ? 1 : 0;
   tasks.tasks.insert(tasks.tasks.begin() + static_cast<std::ptrdiff_t>(at), task);
@@ -80,9 +88,9 @@ void insert(RankTasks& tasks, std::size_t at, Task task) {
 
 void remove_all(World& world, const Where& where) {
   for (auto& rank : world.ranks) {
-    for (std::size_t at = rank->tasks.tasks.size(); at-- > 0;) {
-      if (where(*rank, rank->tasks.tasks[at])) remove(rank->tasks, at);
-    }
+    std::vector<bool> gone;
+    for (const Task& task : rank->tasks.tasks) gone.push_back(where(*rank, task));
+    if (std::ranges::find(gone, true) != gone.end()) remove(rank->tasks, gone);
   }
 }
 
