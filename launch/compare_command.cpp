@@ -11,6 +11,7 @@
 
 #include "launch/atomic_file.h"
 #include "launch/failure.h"
+#include "launch/hardware_file.h"
 #include "launch/report/compare_report.h"
 #include "launch/report/terminal.h"
 #include "launch/report/timeline_file.h"
@@ -60,14 +61,6 @@ RunFiles read_run(const std::string& folder) {
   run.timeline = read_timeline(file("measured.json"));
   read_steps(file("steps.jsonl"), run);
   return run;
-}
-
-/// "forward", "update", "all_reduce t", "send", ...
-std::string kind_of(const Task& task) {
-  if (task.queue == QueueId::compute)
-    return task.id.phase == Phase::forward ? "forward" : task.id.phase == Phase::update ? "update" : "backward";
-  if (task.kind == TaskKind::send || task.kind == TaskKind::receive) return std::string(name_of(task.kind));
-  return fmt::format("{} {}", name_of(task.kind), letter_of(task.axis));
 }
 
 class Comparer {
@@ -123,9 +116,7 @@ class Comparer {
     const RunPlace& place = run_.timeline.place;
     RunMode mode;
     mode.compute.threads = place.threads_per_rank;
-    mode.optimizer_states = run_.config.optimizer.kind != OptimizerKind::sgd ? 2
-                            : run_.config.optimizer.momentum > 0             ? 1
-                                                                             : 0;
+    mode.optimizer_states = run_.config.optimizer.num_states();
     const Hosts hosts{place.ranks_per_host,
                       static_cast<double>(place.usable_cores) / static_cast<double>(place.threads_per_rank)};
     return simulate_step(tasks_, plan_.mesh(), hosts, task_seconds(hardware, partitions_, mode));
@@ -190,7 +181,7 @@ int run(const Command& command, Terminal& terminal) {
   const std::string& folder = command.arguments.front();
   Comparer comparer(folder, read_run(folder));
   std::optional<Hardware> hardware;
-  if (command.has("hardware")) hardware = hardware_preset(command.text("hardware"));
+  if (command.has("hardware")) hardware = find_hardware(command.text("hardware"));
   const Comparison comparison = comparer.compare(hardware ? &*hardware : nullptr);
   const std::string json = comparison_json(comparison);
   write_file((fs::path(folder) / "compare.json").string(), json);

@@ -10,6 +10,7 @@
 #include "launch/report/schedule_page.h"
 #include "launch/report/schedule_report.h"
 #include "launch/report/terminal.h"
+#include "launch/simulate_model.h"
 
 namespace dml {
 namespace {
@@ -50,6 +51,7 @@ std::string emitted(const SimulatedSchedule& schedule) {
 }
 
 int run(const Command& command, Terminal& terminal) {
+  if (command.has("hardware")) return simulate_model(command, terminal);
   const SimulateOptions options = simulate_options(command);
   std::vector<SimulatedSchedule> schedules;
   for (const RequestedSchedule& requested : options.schedules)
@@ -71,8 +73,9 @@ int run(const Command& command, Terminal& terminal) {
 CommandSpec simulate_command() {
   return {.name = "simulate",
           .arguments = "[FILE.toml]",
-          .summary = "schedules on given times",
+          .summary = "a schedule, or a step on hardware",
           .most_arguments = 1,
+          .on_preset = true,
           .options = simulate_option_table(),
           .run = run};
 }

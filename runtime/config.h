@@ -56,6 +56,9 @@ struct OptimizerConfig {
   RateSchedule schedule = RateSchedule::constant;
   std::int64_t warmup_steps = 0;
   double min_learning_rate = 0;
+
+  /// f32 values kept for each weight: the moments of Adam, the momentum of SGD.
+  int num_states() const { return kind != OptimizerKind::sgd ? 2 : momentum != 0 ? 1 : 0; }
 };
 
 struct Config {

@@ -13,10 +13,8 @@
 namespace dml {
 namespace {
 
-int num_flat_buffers(const OptimizerConfig& optimizer) {
-  if (optimizer.kind != OptimizerKind::sgd) return 4;
-  return optimizer.momentum != 0 ? 3 : 2;
-}
+/// Parameters, gradients and the optimizer's states.
+int num_flat_buffers(const OptimizerConfig& optimizer) { return 2 + optimizer.num_states(); }
 
 /// The factor of every counted target of a microbatch: one over the targets of the global batch, or the microbatch's
 /// part of the samples where the graph computes a mean itself.

@@ -238,6 +238,8 @@ std::vector<OwnOption> simulate_option_table() {
       {"memory-limit", "MEMORY", "per device, for zb-1p and zb-2p (default P and 2 P times mem-b)"},
       {"emit", "actions", "prints the passes, sends and receives of each device instead"},
       {"json", "", "prints makespan, bubble_rate, devices and peak_memory as JSON"},
+      {"hardware", "FILE|NAME",
+       "predicts a whole step of --model instead, over --d, --p and --t; dmltrain help hardware"},
       {"html", "FILE", "writes a page on which times and sizes can be changed"},
   };
 }

@@ -141,6 +141,16 @@ TaskSeconds measured_seconds(std::span<const RankTasks> ranks, const Timeline& m
   };
 }
 
+std::string kind_of(const Task& task) {
+  if (task.queue == QueueId::compute) {
+    if (task.id.phase == Phase::forward) return "forward";
+    return task.id.phase == Phase::update ? "update" : "backward";
+  }
+  std::string kind(name_of(task.kind));
+  if (task.kind != TaskKind::send && task.kind != TaskKind::receive) kind += std::string(" ") + letter_of(task.axis);
+  return kind;
+}
+
 std::vector<ComparedGroup> compare_groups(std::span<const RankTasks> ranks, const Timeline& predicted,
                                           const Timeline& measured, const GroupOf& group_of) {
   std::vector<ComparedGroup> groups;

@@ -51,6 +51,9 @@ struct ComparedGroup {
   double measured = 0;
 };
 
+/// "forward", "backward", "update", "all_reduce t", "send", ...
+std::string kind_of(const Task& task);
+
 /// A name for a task's group.
 using GroupOf = std::function<std::string(const RankTasks& rank, const Task& task)>;
 

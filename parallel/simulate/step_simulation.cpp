@@ -165,7 +165,7 @@ class StepSimulation {
     --h.running;
     Place& s = place_of(rank);
     span(rank, s.next).end = now_;
-    parts(rank).core_wait += now_ - s.since - s.work;
+    parts(rank).core_wait += std::max(0.0, now_ - s.since - s.work);
     ++s.next;
     proceed(rank);
   }
