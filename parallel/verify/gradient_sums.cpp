@@ -38,6 +38,10 @@ void GradientSums::read_layout() {
       report_value(segment.value,
                    fmt::format("has elements {} to {} of the flat buffer, it needs {} of {} to {}", segment.begin,
                                segment.begin + segment.count, wanted, end, p_.layout.size));
+    const ShardSpec& spec = p_.split().shards[index(segment.value)];
+    const bool named = segment.spec.name == spec.name && segment.spec.global_shape == spec.global_shape &&
+                       segment.spec.sharding == spec.sharding;
+    if (!named) report_value(segment.value, fmt::format("is loaded as {}", segment.spec.name));
     end = segment.begin + segment.count;
     if (segment_of_[index(segment.value)] >= 0) report_value(segment.value, "stands twice in the flat buffer");
     segment_of_[index(segment.value)] = static_cast<int>(i);

@@ -385,64 +385,88 @@ std::string wrong_value(World& world, Random& random) {
 
 // --- Order
 
-/// Exchanges what two tasks do; what they depend on, and who depends on them, follows them.
-void exchange(RankTasks& tasks, std::size_t a, std::size_t b) {
-  std::swap(tasks.tasks[a], tasks.tasks[b]);
-  for (std::int32_t& dep : tasks.deps) {
-    if (dep == static_cast<std::int32_t>(a)) {
-      dep = static_cast<std::int32_t>(b);
-    } else if (dep == static_cast<std::int32_t>(b)) {
-      dep = static_cast<std::int32_t>(a);
-    }
+/// The tasks in another order: `order` has their present places.
+void reorder(RankTasks& tasks, const std::vector<std::size_t>& order) {
+  std::vector<std::int32_t> place(order.size());
+  std::vector<Task> reordered;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    place[order[i]] = static_cast<std::int32_t>(i);
+    reordered.push_back(tasks.tasks[order[i]]);
   }
+  for (std::int32_t& dep : tasks.deps) dep = place[static_cast<std::size_t>(dep)];
+  tasks.tasks = std::move(reordered);
 }
 
-std::string exchange_neighbours(World& world, Random& random, const Where& where) {
-  const auto found = pick(world, random, where);
-  if (!found) return "";
-  const std::vector<Task>& tasks = found->rank->tasks.tasks;
-  for (std::size_t at = found->at + 1; at < tasks.size(); ++at) {
-    const bool alike = tasks[at].queue == found->task().queue && where(*found->rank, tasks[at]);
-    if (!alike || (is_transfer(tasks[at]) && tasks[at].channel != found->task().channel)) continue;
-    const std::string text = found->text() + " with " + tasks[at].id.to_string();
-    exchange(found->rank->tasks, found->at, at);
-    return text;
+/// Moves the tasks that `late` holds for to the place before `end`.
+void move_behind(RankTasks& tasks, std::size_t end, const std::function<bool(std::size_t at)>& late) {
+  std::vector<std::size_t> order;
+  for (const bool moved : {false, true}) {
+    for (std::size_t at = 0; at < end; ++at) {
+      if (late(at) == moved) order.push_back(at);
+    }
+  }
+  for (std::size_t at = end; at < tasks.tasks.size(); ++at) order.push_back(at);
+  reorder(tasks, order);
+}
+
+/// True if a task in [first, end) depends on `at`.
+bool is_awaited(const RankTasks& tasks, std::size_t at, std::size_t first, std::size_t end) {
+  for (std::size_t i = first; i < end; ++i) {
+    for (const std::int32_t dep : tasks.deps_of(tasks.tasks[i])) {
+      if (static_cast<std::size_t>(dep) == at) return true;
+    }
+  }
+  return false;
+}
+
+/// Puts a task behind the next one that must come after it, though nothing on its rank says so.
+std::string swap_with_next(World& world, Random& random, const Where& where,
+                           const std::function<bool(const Partition&, const Task&, const Task&)>& ordered) {
+  for (int attempt = 0; attempt < 60; ++attempt) {
+    const auto found = pick(world, random, where);
+    if (!found) return "";
+    RankTasks& tasks = found->rank->tasks;
+    for (std::size_t next = found->at + 1; next < tasks.tasks.size(); ++next) {
+      if (!where(*found->rank, tasks.tasks[next]) || !ordered(*found->rank, found->task(), tasks.tasks[next])) continue;
+      if (is_awaited(tasks, found->at, found->at + 1, next + 1)) break;
+      const std::string text = found->text() + " with " + tasks.tasks[next].id.to_string();
+      move_behind(tasks, next + 1, [&](std::size_t at) { return at == found->at; });
+      return text;
+    }
   }
   return "";
 }
 
+bool same_channel(const Partition& rank, const Task& a, const Task& b) {
+  return channel_of(rank, a) == channel_of(rank, b);
+}
+
 std::string swap_sends(World& world, Random& random) {
-  return exchange_neighbours(world, random, [](const Partition&, const Task& t) { return t.kind == TaskKind::send; });
+  return swap_with_next(
+      world, random, [](const Partition&, const Task& t) { return t.kind == TaskKind::send; }, same_channel);
 }
 
 std::string swap_receives(World& world, Random& random) {
-  return exchange_neighbours(world, random,
-                             [](const Partition&, const Task& t) { return t.kind == TaskKind::receive; });
+  return swap_with_next(
+      world, random, [](const Partition&, const Task& t) { return t.kind == TaskKind::receive; }, same_channel);
 }
 
 std::string swap_collectives(World& world, Random& random) {
-  return exchange_neighbours(world, random, [](const Partition&, const Task& t) { return is_collective(t); });
+  return swap_with_next(
+      world, random, [](const Partition&, const Task& t) { return is_collective(t); },
+      [](const Partition& rank, const Task& a, const Task& b) { return group_of(rank, a) == group_of(rank, b); });
 }
 
 std::string swap_microbatches(World& world, Random& random) {
-  const auto found = pick(world, random, [&](const Partition&, const Task& t) {
-    return t.kind == TaskKind::compute && t.node != kNone && t.id.microbatch + 1 < world.layout.microbatches;
-  });
-  if (!found) return "";
-  const std::vector<Task>& tasks = found->rank->tasks.tasks;
-  const auto next = std::ranges::find_if(tasks, [&](const Task& t) {
-    return t.node == found->task().node && t.id.microbatch == found->task().id.microbatch + 1;
-  });
-  const std::string text = found->text();
-  exchange(found->rank->tasks, found->at, static_cast<std::size_t>(next - tasks.begin()));
-  return text;
+  return swap_with_next(
+      world, random, [](const Partition&, const Task& t) { return t.kind == TaskKind::compute && t.node != kNone; },
+      [](const Partition&, const Task& a, const Task& b) { return a.node == b.node; });
 }
 
 /// What the last forward pass sends is sent at the end of the step: the rank waits for its gradient before.
 std::string send_late(World& world, Random& random) {
   const auto found = pick(world, random, [&](const Partition&, const Task& t) {
-    return t.kind == TaskKind::send && t.id.phase == Phase::forward &&
-           t.id.microbatch + 1 == world.layout.microbatches && !world.layout.forward_only;
+    return t.kind == TaskKind::send && t.id.phase == Phase::forward && t.id.microbatch + 1 == world.layout.microbatches;
   });
   if (!found) return "";
   const std::string text = found->text();
@@ -450,18 +474,11 @@ std::string send_late(World& world, Random& random) {
   RankTasks& tasks = found->rank->tasks;
   const auto totals = std::ranges::find_if(
       tasks.tasks, [](const Task& t) { return t.kind == TaskKind::compute && t.id.phase == Phase::update; });
-  auto to = static_cast<std::size_t>(totals - tasks.tasks.begin());
-  for (std::size_t at = to; at-- > 0;) {
-    const Task task = tasks.tasks[at];
-    if (task.kind != TaskKind::send || task.id.phase != id.phase || task.id.stage != id.stage ||
-        task.id.microbatch != id.microbatch)
-      continue;
-    remove(tasks, at);
-    Task moved = task;
-    moved.first_dep = static_cast<std::int32_t>(tasks.deps.size());
-    moved.num_deps = 0;
-    insert(tasks, --to, moved);
-  }
+  move_behind(tasks, static_cast<std::size_t>(totals - tasks.tasks.begin()), [&](std::size_t at) {
+    const Task& t = tasks.tasks[at];
+    return t.kind == TaskKind::send && t.id.phase == id.phase && t.id.stage == id.stage &&
+           t.id.microbatch == id.microbatch;
+  });
   return text;
 }
 

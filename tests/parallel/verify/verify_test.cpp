@@ -1,7 +1,10 @@
 // What the builder makes is verified, for every schedule and kind of layout; what is not computed is told by its place.
 #include "parallel/verify/verify.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <algorithm>
 
 #include "parallel/verify/division.h"
 #include "parallel/verify/progress.h"
@@ -58,6 +61,68 @@ TEST(Verify, AllAxesTogether) {
     expect_verified({2, 2, 1, 4, "interleaved", kUntied, 9, mode});
     expect_verified({1, 2, 2, 2, "1f1b", "fixture:resnet_tiny.ts17", 4, mode});
   }
+}
+
+Verification verification(const VerifiedLayout& layout) {
+  ModelGraphs graphs(layout.model);
+  const Mesh mesh(layout.d, layout.p, layout.t);
+  const PartitionOptions options = options_of(layout);
+  const GraphOfBatch graph_of = [&](std::int64_t samples) { return graphs.of(samples); };
+  return verify({.mesh = mesh,
+                 .options = options,
+                 .partition_of = [&](int rank) { return make_partition(graph_of, mesh, rank, options); },
+                 .graph_of = graph_of});
+}
+
+// One rank of each class is looked at, and all are counted.
+TEST(Verify, ClassesStandForAllRanks) {
+  struct Case {
+    VerifiedLayout layout;
+    int classes;
+  };
+  const Case cases[] = {
+      {{4, 2, 2, 2, "1f1b", kUntied, 8}, 2 * 2},                               // three heads over two ranks
+      {{4, 2, 2, 2, "1f1b", kUntied, 9}, 2 * 2 * 2},                           // and one replica with a sample more
+      {{5, 3, 1, 1, "gpipe", kMlp, 5}, 3},                                     // stages alone
+      {{2, 1, 2, 1, "1f1b", "gpt:layers=1,width=8,heads=2,seq=4,vocab=8"}, 1}  // all alike
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(text_of(c.layout));
+    const Verification found = verification(c.layout);
+    EXPECT_TRUE(found.holds()) << text_of(found.findings);
+    EXPECT_EQ(found.classes, c.classes);
+    const World world(c.layout);
+    std::size_t tasks = 0;
+    for (const auto& rank : world.ranks) tasks += rank->tasks.tasks.size();
+    EXPECT_EQ(found.tasks, static_cast<std::int64_t>(tasks));
+    EXPECT_EQ(found.ranks, world.mesh.world_size());
+  }
+}
+
+TEST(Verify, SaysWhatWasProven) {
+  Verification verified = verification({1, 2, 1, 2});
+  EXPECT_TRUE(verified.summary().starts_with(
+      fmt::format("verified: {} tasks on 2 ranks (2 of them stand for all)", verified.tasks)))
+      << verified.summary();
+  verified.findings.push_back({"reads h before it is made", 1, 7, "F.m0.s1.d0.t0.n3"});
+  EXPECT_EQ(verified.summary(), fmt::format("not verified: 1 finding in {} tasks on 2 ranks", verified.tasks));
+  EXPECT_EQ(verified.findings[0].to_string(), "rank 1, F.m0.s1.d0.t0.n3 (task 7): reads h before it is made");
+}
+
+// The first rank sends only when it has the gradient of what it would send.
+TEST(Verify, ACircleOfWaitsNamesItsRanks) {
+  World world({1, 2, 1, 1});
+  RankTasks& first = world.ranks[0]->tasks;
+  const auto send = std::ranges::find(first.tasks, TaskKind::send, &Task::kind) - first.tasks.begin();
+  const auto receive = std::ranges::find(first.tasks, TaskKind::receive, &Task::kind) - first.tasks.begin();
+  ASSERT_LT(receive, send);
+  first.deps.push_back(static_cast<std::int32_t>(receive));
+  first.tasks[static_cast<std::size_t>(send)].first_dep = static_cast<std::int32_t>(first.deps.size()) - 1;
+  first.tasks[static_cast<std::size_t>(send)].num_deps = 1;
+  const auto findings = verify_progress(world.set());
+  ASSERT_EQ(findings.size(), 1U);
+  EXPECT_NE(findings[0].what.find("waits for ever: rank 0 in receive B.m0.s0"), std::string::npos) << findings[0].what;
+  EXPECT_NE(findings[0].what.find("for rank 1, rank 1 in receive F.m0.s1"), std::string::npos) << findings[0].what;
 }
 
 TEST(Verify, ForwardPassesAlone) {
