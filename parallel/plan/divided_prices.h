@@ -1,0 +1,84 @@
+// The prices of a model divided over the tensor axis: computed once for each number of stages and a few sizes of
+// microbatches, and shared by all layouts of the same t and tensor mode.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "parallel/cost/hardware.h"
+#include "parallel/partition.h"
+#include "parallel/plan/stage_price.h"
+
+namespace dml {
+
+/// The whole model, cut for numbers of stages.
+class CutModel {
+ public:
+  struct Cut {
+    std::vector<int> stages;       ///< by node
+    std::vector<StageCost> costs;  ///< by stage, as training plans searched schedules by
+  };
+
+  /// Cuts by the graph of `samples` samples.
+  CutModel(GraphOfBatch graph_of, std::int64_t samples) : graph_of_(std::move(graph_of)), samples_(samples) {}
+
+  const Graph& graph(std::int64_t samples);
+  std::int64_t samples() const { return samples_; }
+  /// Throws ModelError where the model has fewer places.
+  const Cut& cut(int num_stages);
+
+ private:
+  GraphOfBatch graph_of_;
+  std::int64_t samples_;
+  std::map<std::int64_t, Graph> graphs_;
+  std::map<int, Cut> cuts_;
+  std::map<int, std::string> refused_;
+};
+
+/// The weights of a pipeline position: elements of a flat buffer, and how gradients are summed.
+struct PositionWeights {
+  double elems = 0;
+  std::vector<double> buckets;                       ///< bytes of each gradient bucket, in the order of completion
+  std::vector<std::pair<double, int>> tied_buckets;  ///< bytes, and how many positions share it
+};
+
+/// Of the last rank of the tensor axis, which has the largest parts.
+class DividedPrices {
+ public:
+  DividedPrices(CutModel& model, int t, SplitMode mode, const Hardware& hardware, const ComputeMode& compute);
+
+  /// False where nothing in the model is divided by t.
+  bool divides() const { return divides_; }
+  /// By stage. `samples` are those of a microbatch, in the mean; between powers of two prices are interpolated.
+  const std::vector<StagePrice>& stages(int num_stages, double samples);
+  /// By position.
+  const std::vector<PositionWeights>& weights(const Placement& placement, Placement::Kind kind,
+                                              std::int64_t bucket_bytes);
+
+ private:
+  /// What is the same for all sizes.
+  struct Staged {
+    std::vector<int> stages;  ///< by node of the split graphs
+    std::unique_ptr<StageMap> map;
+  };
+  const PricedGraph& priced(std::int64_t samples);
+  const Staged& staged(int num_stages);
+  const std::vector<StagePrice>& stages_at(int num_stages, std::int64_t samples);
+
+  CutModel& model_;
+  TensorPlace place_;
+  SplitMode mode_;
+  const Hardware& hardware_;
+  ComputeMode compute_;
+  bool divides_ = true;
+  std::map<std::int64_t, PricedGraph> graphs_;
+  std::map<int, Staged> staged_;
+  std::map<std::pair<int, double>, std::vector<StagePrice>> stages_;
+  std::map<std::tuple<int, int, Placement::Kind>, std::vector<PositionWeights>> weights_;
+};
+
+}  // namespace dml

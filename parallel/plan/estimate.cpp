@@ -1,0 +1,256 @@
+#include "parallel/plan/estimate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/error.h"
+#include "parallel/simulate/schedule_simulation.h"
+
+namespace dml {
+namespace {
+
+constexpr double kF32Bytes = 4;
+constexpr double kGigabyte = 1e9;
+constexpr double kTotalsBytes = 24;  // of the sums over all ranks at the end of a step: three doubles
+
+std::size_t index(int i) { return static_cast<std::size_t>(i); }
+
+/// All that the parts of an estimate look at.
+struct Pricing {
+  const LayoutChoice& layout;
+  double samples;  ///< of a microbatch, in the mean
+  const EstimateOptions& options;
+  const Hardware& hardware;
+  const std::vector<StagePrice>& stages;   ///< of microbatches of mean size
+  const std::vector<StagePrice>& largest;  ///< of the largest microbatch
+  const std::vector<PositionWeights>& weights;
+  const CachedOrders& schedule;
+  Placement placement;
+};
+
+/// Distances between neighbours of a group, in world ranks: data slowest, tensor fastest.
+CommGroup data_group(const LayoutChoice& layout) { return {layout.d, layout.p * layout.t}; }
+
+double message_seconds(const Pricing& pricing) {
+  const LayoutChoice& layout = pricing.layout;
+  double bytes = 0;
+  for (const StagePrice& stage : pricing.stages) bytes = std::max(bytes, stage.largest_message);
+  double seconds = 0;
+  for (int position = 0; position + 1 < layout.p && bytes > 0; ++position) {
+    seconds =
+        std::max(seconds, seconds_of_send(pricing.hardware, bytes, position * layout.t, (position + 1) * layout.t));
+  }
+  return seconds;
+}
+
+Pipeline pipeline_of(const Pricing& pricing) {
+  Pipeline pipeline{.placement = pricing.placement, .microbatches = pricing.layout.microbatches};
+  for (std::size_t stage = 0; stage < pricing.stages.size(); ++stage) {
+    const StagePrice& price = pricing.stages[stage];
+    const StagePrice& most = pricing.largest[stage];
+    StageCost cost;
+    cost.forward = price.forward;
+    cost.input_grad = price.input_grad;
+    cost.weight_grad = pricing.schedule.fused ? price.backward - price.input_grad : price.weight_grad;
+    cost.activations = most.held;
+    cost.weight_inputs = most.held_for_weights;
+    pipeline.costs.push_back(cost);
+  }
+  pipeline.latency = message_seconds(pricing);
+  return pipeline;
+}
+
+MemoryUse memory_of(const Pricing& pricing, const Pipeline& pipeline, int position) {
+  MemoryUse memory;
+  memory.parameters = pricing.weights[index(position)].elems * kF32Bytes;
+  memory.gradients = memory.parameters;
+  memory.optimizer_states = memory.parameters * pricing.options.mode.optimizer_states;
+  memory.activations = peak_memory(pricing.schedule.orders[index(position)], pipeline);
+  double working = 0;
+  for (const int stage : pricing.placement.stages(position)) {
+    working = std::max(working, pricing.largest[index(stage)].working);
+    memory.inputs += pricing.stages[index(stage)].fed * pricing.layout.microbatches;
+  }
+  memory.activations += working;
+  return memory;
+}
+
+MemoryUse largest_memory(const Pricing& pricing, const Pipeline& pipeline) {
+  MemoryUse largest;
+  for (int position = 0; position < pricing.layout.p; ++position) {
+    const MemoryUse memory = memory_of(pricing, pipeline, position);
+    if (memory.total() > largest.total()) largest = memory;
+  }
+  return largest;
+}
+
+/// Gradient sums after the last pass. n buckets, one ready each n-th of the pass, are summed in a row.
+double exposed_sums(const Pricing& pricing, const PositionWeights& weights, double last_pass) {
+  const auto sum = [&](double bytes, const CommGroup& group) {
+    return seconds_of(pricing.hardware, CommKind::all_reduce, bytes, group);
+  };
+  const auto count = static_cast<double>(weights.buckets.size());
+  double free = 0;
+  for (std::size_t bucket = 0; bucket < weights.buckets.size(); ++bucket) {
+    const double ready = last_pass * static_cast<double>(bucket + 1) / count;
+    free = std::max(free, ready) + sum(weights.buckets[bucket], data_group(pricing.layout));
+  }
+  double exposed = std::max(0.0, free - last_pass);
+  for (const auto& [bytes, positions] : weights.tied_buckets) {
+    exposed += sum(bytes, {positions, pricing.layout.t});
+    exposed += sum(bytes, data_group(pricing.layout));
+  }
+  return exposed;
+}
+
+MovedBytes moved_bytes(const Pricing& pricing) {
+  const LayoutChoice& layout = pricing.layout;
+  // As many as the whole batch has of that size: replicas may have fewer samples.
+  const double passes = layout.t * static_cast<double>(pricing.options.batch) / pricing.samples;
+  MovedBytes moved;
+  for (int stage = 0; stage < layout.num_stages(); ++stage) {
+    const StagePrice& price = pricing.stages[index(stage)];
+    const auto crosses = [&](int other) {
+      return other >= 0 && other < layout.num_stages() &&
+             pricing.placement.position(other) != pricing.placement.position(stage);
+    };
+    moved.tensor += passes * price.tensor_bytes;
+    if (crosses(stage + 1)) moved.pipeline += passes * price.down_bytes;
+    if (crosses(stage - 1)) moved.pipeline += passes * price.up_bytes;
+  }
+  for (const PositionWeights& weights : pricing.weights) {
+    for (const double bytes : weights.buckets) moved.gradients += layout.d > 1 ? bytes : 0;
+    for (const auto& [bytes, positions] : weights.tied_buckets)
+      moved.gradients += bytes * ((layout.d > 1 ? 1 : 0) + (positions > 1 ? 1 : 0));
+  }
+  moved.gradients *= 1.0 * layout.d * layout.t;
+  return moved;
+}
+
+/// The end of the step behind the passes: gradient sums, the totals over all ranks, the update.
+class StepEnd {
+ public:
+  StepEnd(const Pricing& pricing, const ScheduleTimes& times) : pricing_(pricing) {
+    const LayoutChoice& layout = pricing.layout;
+    totals_sum_ = seconds_of(pricing.hardware, CommKind::all_reduce, kTotalsBytes, {layout.d * layout.p * layout.t, 1});
+    std::size_t first = 0;
+    for (int position = 0; position < layout.p; ++position) {
+      const std::size_t num_passes = pricing.schedule.orders[index(position)].size();
+      add(position, times.positions[index(position)], times.actions[first + num_passes - 1]);
+      first += num_passes;
+    }
+    if (pricing.options.clips) seconds_ += update_;
+  }
+
+  double seconds() const { return seconds_; }
+  /// Mean over positions.
+  double compute() const { return compute_; }
+  double exposed() const { return exposed_; }
+
+ private:
+  void add(int position, const PositionTimes& times, const TimedAction& last) {
+    const PositionWeights& weights = pricing_.weights[index(position)];
+    const double exposed = exposed_sums(pricing_, weights, last.end - last.start);
+    const RunMode& mode = pricing_.options.mode;
+    const double totals = seconds_of_memory(pricing_.hardware, weights.elems * kF32Bytes, mode.compute);
+    const double update = seconds_of_update(pricing_.hardware, weights.elems, mode.optimizer_states, mode.compute);
+    const double ready = times.last_end + exposed + totals;
+    seconds_ = std::max(seconds_, ready + totals_sum_);
+    if (!pricing_.options.clips) seconds_ = std::max(seconds_, ready + update);
+    update_ = std::max(update_, update);
+    compute_ += (totals + update) / pricing_.layout.p;
+    const double behind_update = pricing_.options.clips ? 0 : update;
+    exposed_ += (exposed + std::max(0.0, totals_sum_ - behind_update)) / pricing_.layout.p;
+  }
+
+  const Pricing& pricing_;
+  double totals_sum_ = 0;
+  double seconds_ = 0, update_ = 0, compute_ = 0, exposed_ = 0;
+};
+
+void estimate_time(StepEstimate& estimate, const Pricing& pricing, const Pipeline& pipeline) {
+  const LayoutChoice& layout = pricing.layout;
+  const ScheduleTimes times = simulate(pricing.schedule.orders, pipeline);
+  const StepEnd end(pricing, times);
+  double busy = 0;
+  double compute = end.compute();
+  for (const PositionTimes& position : times.positions) busy += position.busy / layout.p;
+  for (const StagePrice& stage : pricing.stages) compute += stage.compute * layout.microbatches / layout.p;
+  const Hosts& hosts = pricing.options.hosts;
+  const double sharing = std::max(1.0, hosts.ranks_per_host / hosts.ranks_at_full_speed);
+  StepParts& parts = estimate.parts;
+  parts.compute = compute;
+  parts.exposed_comm = std::max(0.0, busy + end.compute() - compute) + end.exposed();
+  parts.step = estimate.seconds = std::max(end.seconds(), compute * sharing);
+  // While ranks wait for cores they are not waiting for each other.
+  parts.core_wait = std::min(compute * (sharing - 1), std::max(0.0, parts.step - compute - parts.exposed_comm));
+  parts.bubble = parts.step - parts.compute - parts.exposed_comm - parts.core_wait;
+}
+
+}  // namespace
+
+std::string_view name_of(Obstacle obstacle) {
+  switch (obstacle) {
+    case Obstacle::batch: return "too few samples";
+    case Obstacle::stages: return "too many stages";
+    case Obstacle::tensor: return "nothing to divide";
+    case Obstacle::schedule: return "no such schedule";
+    case Obstacle::memory: return "too little memory";
+    case Obstacle::duplicate: return "same as another";
+  }
+  return "";
+}
+
+void Estimator::check_batch(const LayoutChoice& layout) const {
+  if (options_.batch >= std::int64_t{layout.d} * layout.microbatches) return;
+  throw ImpossibleLayout(Obstacle::batch, fmt::format("{} samples for d={} replicas of {} microbatches", options_.batch,
+                                                      layout.d, layout.microbatches));
+}
+
+DividedPrices& Estimator::divided(const LayoutChoice& layout) {
+  if (!divided_ || divided_t_ != layout.t || divided_mode_ != layout.mode) {
+    divided_ = std::make_unique<DividedPrices>(model_, layout.t, layout.mode, hardware_, options_.mode.compute);
+    divided_t_ = layout.t;
+    divided_mode_ = layout.mode;
+  }
+  if (divided_->divides()) return *divided_;
+  throw ImpossibleLayout(Obstacle::tensor,
+                         fmt::format("tensor mode {} divides nothing of the model by t={}",
+                                     layout.mode == SplitMode::gather ? "gather" : "megatron", layout.t));
+}
+
+const std::vector<StagePrice>& Estimator::stages(const LayoutChoice& layout, double samples) {
+  try {
+    return divided(layout).stages(layout.num_stages(), samples);
+  } catch (const ModelError& error) {
+    throw ImpossibleLayout(Obstacle::stages, error.what());
+  }
+}
+
+StepEstimate Estimator::estimate(const LayoutChoice& layout) {
+  check_batch(layout);
+  const auto samples = static_cast<double>((options_.batch + layout.d - 1) / layout.d);
+  const double mean = samples / layout.microbatches;
+  const std::vector<StagePrice>& prices = stages(layout, mean);
+  const std::vector<StagePrice>& largest = stages(layout, std::ceil(mean));
+  const CachedOrders& schedule = schedules_.orders(layout, model_.cut(layout.num_stages()).costs);
+  if (!schedule.refusal.empty()) throw ImpossibleLayout(Obstacle::schedule, schedule.refusal);
+  if (schedule.same != nullptr)
+    throw ImpossibleLayout(Obstacle::duplicate, fmt::format("the order of {}", schedule.same->name));
+  const auto& weights = divided(layout).weights(layout.placement(), layout.schedule->placement, options_.bucket_bytes);
+  const Pricing pricing{layout, mean, options_, hardware_, prices, largest, weights, schedule, layout.placement()};
+  const Pipeline pipeline = pipeline_of(pricing);
+  StepEstimate estimate;
+  estimate.memory = largest_memory(pricing, pipeline);
+  if (options_.memory_limit > 0 && estimate.memory.total() > options_.memory_limit) {
+    throw ImpossibleLayout(Obstacle::memory, fmt::format("{:.3g} GB of {:.3g} GB", estimate.memory.total() / kGigabyte,
+                                                         options_.memory_limit / kGigabyte));
+  }
+  estimate.moved = moved_bytes(pricing);
+  estimate_time(estimate, pricing, pipeline);
+  return estimate;
+}
+
+}  // namespace dml

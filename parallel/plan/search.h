@@ -1,0 +1,32 @@
+// Which layout trains fastest: every layout of a world priced, best first.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "parallel/plan/estimate.h"
+
+namespace dml {
+
+struct RankedLayout {
+  LayoutChoice layout;
+  StepEstimate estimate;
+};
+
+struct RejectedLayout {
+  LayoutChoice layout;
+  Obstacle why = Obstacle::batch;
+  std::string message;  ///< with the values
+};
+
+struct SearchResult {
+  std::vector<RankedLayout> ranked;  ///< the fastest first; of equals, the one with less memory
+  std::vector<RejectedLayout> rejected;
+  double one_device_seconds = 0;  ///< of a step on one device, in its best number of microbatches, of any memory
+};
+
+/// `on_one_device` is as `options` for a world of one rank.
+SearchResult search_layouts(CutModel& model, const Hardware& hardware, const SearchSpace& space,
+                            const EstimateOptions& options, const EstimateOptions& on_one_device);
+
+}  // namespace dml
