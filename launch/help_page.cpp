@@ -79,6 +79,11 @@ std::string option_groups(Style style) {
   return text;
 }
 
+std::string usage_of(const CommandSpec& command) {
+  return fmt::format("dmltrain {}{}{} [OPTIONS]", command.name, command.arguments.empty() ? "" : " ",
+                     command.arguments);
+}
+
 std::string usage(std::span<const CommandSpec> commands, Style style) {
   std::string text = style.heading("Usage") + "\n";
   const auto line = [&](std::string_view command, std::string_view does) {
@@ -87,7 +92,7 @@ std::string usage(std::span<const CommandSpec> commands, Style style) {
   line("dmltrain [OPTIONS]", "trains; ranks are threads");
   line("mpirun -np N dmltrain [OPTIONS]", "trains; ranks are processes");
   for (const CommandSpec& command : commands) {
-    line(fmt::format("dmltrain {} {} [OPTIONS]", command.name, command.arguments), command.summary);
+    line(usage_of(command), command.summary);
   }
   line("dmltrain COMMAND --help", "what a command takes");
   line("dmltrain --version", "");
@@ -168,8 +173,8 @@ std::string help_page(std::span<const CommandSpec> commands, Style style) {
 }
 
 std::string command_page(const CommandSpec& command, Style style) {
-  std::string text = fmt::format("{}: {}\n\n{}\n  dmltrain {} {} [OPTIONS]\n", style.strong(command.name),
-                                 command.summary, style.heading("Usage"), command.name, command.arguments);
+  std::string text = fmt::format("{}: {}\n\n{}\n  {}\n", style.strong(command.name), command.summary,
+                                 style.heading("Usage"), usage_of(command));
   if (!command.options.empty()) text += "\n" + style.heading("Its own options") + "\n";
   for (const OwnOption& own : command.options) {
     text += entry(fmt::format("--{}", own.name), std::string(own.value), own.help, style);
