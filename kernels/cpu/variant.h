@@ -39,7 +39,7 @@ namespace dml::cpu::DML_VARIANT {
 inline constexpr std::int64_t kLanes = DML_LANES;
 
 /// kLanes floats; arithmetic is lane by lane. Loads and stores need no alignment.
-typedef float Vec __attribute__((vector_size(DML_LANES * sizeof(float)), aligned(4), may_alias));
+using Vec __attribute__((vector_size(DML_LANES * sizeof(float)), aligned(4), may_alias)) = float;
 
 DML_INLINE Vec load(const float* p) { return *reinterpret_cast<const Vec*>(p); }
 DML_INLINE void store(float* p, Vec v) { *reinterpret_cast<Vec*>(p) = v; }
