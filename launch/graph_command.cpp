@@ -17,6 +17,7 @@
 #include "launch/report/number_text.h"
 #include "launch/report/page/page_file.h"
 #include "launch/report/terminal.h"
+#include "parallel/verify/verify.h"
 #include "runtime/layout_plan.h"
 
 namespace dml {
@@ -107,7 +108,25 @@ void show(const std::filesystem::path& path, Terminal& terminal) {
     terminal.print(fmt::format("there is no xdg-open here: open {} yourself\n", path.string()));
 }
 
+/// Findings that are shown; one fault can make many.
+constexpr std::size_t kShownFindings = 20;
+
+int run_verification(LayoutPlan& plan, Terminal& terminal) {
+  const Verification found =
+      verify([&](std::int64_t samples) { return plan.graph_of(samples); }, plan.mesh(), plan.options());
+  terminal.print(found.summary() + "\n");
+  for (std::size_t i = 0; i < found.findings.size() && i < kShownFindings; ++i)
+    terminal.print(fmt::format("  {}\n", found.findings[i].to_string()));
+  if (found.findings.size() > kShownFindings)
+    terminal.print(fmt::format("  and {} more\n", found.findings.size() - kShownFindings));
+  return found.holds() ? exit_code::kDone : exit_code::kCheckFailed;
+}
+
 int run(const Command& command, Terminal& terminal) {
+  if (command.has("verify")) {
+    LayoutPlan plan(command.config);
+    return run_verification(plan, terminal);
+  }
   const std::vector<const Form*> forms = chosen_forms(command);
   const std::string shown = shown_file(command, forms);
   const std::string folder = command.text("out", "graph");
@@ -135,7 +154,8 @@ CommandSpec graph_command() {
           .on_preset = true,
           .options = {{"out", "DIR", "folder of the files (default graph)"},
                       {"emit", "FORM,...", "svg, html, json, chakra (default all)"},
-                      {"open", "", "shows the graph in the browser"}},
+                      {"open", "", "shows the graph in the browser"},
+                      {"verify", "", "proves that its tasks compute the model; draws nothing"}},
           .run = run};
 }
 

@@ -34,9 +34,10 @@ class LayoutPlan {
   const PartitionOptions& options() const { return options_; }
   /// What ranks of the same tensor index share is computed once and kept. Throws ModelError.
   Partition partition(int rank);
+  /// The graph that the partitions divide, of a microbatch of that many samples.
+  const Graph& graph_of(std::int64_t samples);
 
  private:
-  const Graph& graph_of(std::int64_t samples);
   const DividedModel& divided(int tensor_index);
   void open_model(const Config& config);
   std::int64_t choose_batch(const Config& config);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <set>
 
 #include "parallel/verify/agreement.h"
@@ -37,41 +38,57 @@ std::vector<SameRanks> replica_classes(const Mesh& mesh, std::int64_t batch) {
 
 class Verifier {
  public:
-  explicit Verifier(const VerifyInputs& in) : in_(in), replicas_(replica_classes(in.mesh, in.options.batch)) {}
+  Verifier(const GraphOfBatch& graph_of, const Mesh& mesh, const PartitionOptions& options)
+      : graph_of_(graph_of), mesh_(mesh), options_(options), replicas_(replica_classes(mesh, options.batch)) {}
 
   Verification run() {
-    result_.ranks = in_.mesh.world_size();
+    result_.ranks = mesh_.world_size();
     find_tensor_classes();
     std::vector<const Partition*> ranks;
     for (const SameRanks& replica : replicas_) {
       for (const SameRanks& tensor : tensors_) {
-        for (int p = 0; p < in_.mesh.p(); ++p) {
+        for (int p = 0; p < mesh_.p(); ++p) {
           ranks.push_back(&partition({replica.first, p, tensor.first}));
           count(*ranks.back(), std::int64_t{replica.count} * tensor.count);
         }
       }
     }
     result_.classes = static_cast<int>(ranks.size());
-    append(result_.findings, verify_tasks(ranks, in_.options.clips));
+    append(result_.findings, verify_tasks(ranks, options_.clips));
     return std::move(result_);
   }
 
  private:
-  const Partition& partition(const Coordinate& at) {
-    const int rank = in_.mesh.rank(at);
-    const auto found = partitions_.find(rank);
-    return found != partitions_.end() ? found->second : partitions_.emplace(rank, in_.partition_of(rank)).first->second;
-  }
-
   const Graph& whole(std::int64_t samples) {
     const auto found = wholes_.find(samples);
-    return found != wholes_.end() ? found->second : wholes_.emplace(samples, in_.graph_of(samples)).first->second;
+    return found != wholes_.end() ? found->second : wholes_.emplace(samples, graph_of_(samples)).first->second;
+  }
+
+  /// The model as one rank of the tensor axis sees it, with every graph made once.
+  const DividedModel& divided(int tensor_index) {
+    const auto found = divided_.find(tensor_index);
+    if (found != divided_.end()) return found->second;
+    DividedModel model = divide_model([this](std::int64_t samples) { return whole(samples); }, mesh_, tensor_index,
+                                      largest_microbatch(mesh_, options_), options_);
+    auto splits = std::make_shared<std::map<std::int64_t, SplitGraph>>();
+    model.split_of = [splits, split_of = std::move(model.split_of)](std::int64_t samples) {
+      const auto kept = splits->find(samples);
+      return kept != splits->end() ? kept->second : splits->emplace(samples, split_of(samples)).first->second;
+    };
+    return divided_.emplace(tensor_index, std::move(model)).first->second;
+  }
+
+  const Partition& partition(const Coordinate& at) {
+    const int rank = mesh_.rank(at);
+    const auto found = partitions_.find(rank);
+    if (found != partitions_.end()) return found->second;
+    return partitions_.emplace(rank, make_partition(divided(at.t), mesh_, rank, options_)).first->second;
   }
 
   /// Verifies the divided graphs of every tensor index, and finds those whose parts are alike.
   void find_tensor_classes() {
     std::map<std::vector<std::int64_t>, SameRanks> by_shapes;
-    for (int t = 0; t < in_.mesh.t(); ++t) {
+    for (int t = 0; t < mesh_.t(); ++t) {
       std::vector<std::int64_t> shapes;  // of all values, each with its number of dims before it
       std::set<std::int64_t> verified;
       for (const SameRanks& replica : replicas_) {
@@ -98,10 +115,13 @@ class Verifier {
     }
   }
 
-  const VerifyInputs& in_;
+  const GraphOfBatch& graph_of_;
+  const Mesh& mesh_;
+  const PartitionOptions& options_;
   std::vector<SameRanks> replicas_;
   std::vector<SameRanks> tensors_;
   std::map<int, Partition> partitions_;   ///< by rank
+  std::map<int, DividedModel> divided_;   ///< by tensor index
   std::map<std::int64_t, Graph> wholes_;  ///< by samples
   Verification result_;
 };
@@ -118,7 +138,9 @@ std::string Verification::summary() const {
       seen, classes, transfers, collectives);
 }
 
-Verification verify(const VerifyInputs& inputs) { return Verifier(inputs).run(); }
+Verification verify(const GraphOfBatch& graph_of, const Mesh& mesh, const PartitionOptions& options) {
+  return Verifier(graph_of, mesh, options).run();
+}
 
 std::vector<Finding> verify_tasks(std::span<const Partition* const> ranks, bool clips) {
   std::vector<Finding> findings;

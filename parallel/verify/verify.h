@@ -4,7 +4,7 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -12,13 +12,6 @@
 #include "parallel/verify/finding.h"
 
 namespace dml {
-
-struct VerifyInputs {
-  const Mesh& mesh;
-  const PartitionOptions& options;
-  std::function<Partition(int rank)> partition_of;
-  std::function<Graph(std::int64_t samples)> graph_of;  ///< the graph that is divided
-};
 
 struct Verification {
   int ranks = 0;
@@ -33,10 +26,11 @@ struct Verification {
   std::string summary() const;
 };
 
-/// One rank of each class stands for all of it. Replicas with as many samples have the same tasks, but for their
-/// coordinate; so have tensor indices whose parts have the same shapes, once the divided graph of each was verified.
-/// Circles of waits are sought only where all else holds. Throws what the functions of `inputs` throw.
-Verification verify(const VerifyInputs& inputs);
+/// Divides the model and makes the tasks as every rank does, and verifies them. One rank of each class stands for all
+/// of it: replicas with as many samples have the same tasks, but for their coordinate; so have tensor indices whose
+/// parts have the same shapes, once the divided graph of each is verified. Circles of waits are sought only where all
+/// else holds. Throws what making a partition throws.
+Verification verify(const GraphOfBatch& graph_of, const Mesh& mesh, const PartitionOptions& options);
 
 /// The part of it that is about the tasks: `ranks` as agreement.h wants them. Findings of each rank, then of all.
 std::vector<Finding> verify_tasks(std::span<const Partition* const> ranks, bool clips);

@@ -66,12 +66,7 @@ TEST(Verify, AllAxesTogether) {
 Verification verification(const VerifiedLayout& layout) {
   ModelGraphs graphs(layout.model);
   const Mesh mesh(layout.d, layout.p, layout.t);
-  const PartitionOptions options = options_of(layout);
-  const GraphOfBatch graph_of = [&](std::int64_t samples) { return graphs.of(samples); };
-  return verify({.mesh = mesh,
-                 .options = options,
-                 .partition_of = [&](int rank) { return make_partition(graph_of, mesh, rank, options); },
-                 .graph_of = graph_of});
+  return verify([&](std::int64_t samples) { return graphs.of(samples); }, mesh, options_of(layout));
 }
 
 // One rank of each class is looked at, and all are counted.
