@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -13,6 +14,8 @@
 #include "launch/failure.h"
 #include "launch/hardware_file.h"
 #include "launch/report/compare_report.h"
+#include "launch/report/run/run_page.h"
+#include "launch/report/run/step_chart.h"
 #include "launch/report/terminal.h"
 #include "launch/report/timeline_file.h"
 #include "models/op.h"
@@ -85,7 +88,7 @@ class Comparer {
     for (const RankTasks& rank : tasks_) c.num_generated += rank.tasks.size();
     const Timeline& measured = c.joined.measured;
     c.by = hardware != nullptr ? hardware->name : "replay of the measured tasks";
-    const SimulatedStep step = hardware != nullptr ? simulate(*hardware) : replay(measured);
+    SimulatedStep step = hardware != nullptr ? simulate(*hardware) : replay(measured);
     c.predicted_step = step.seconds;
     for (const Span& span : measured.spans) c.measured_step = std::max(c.measured_step, span.end);
     c.step_seconds = run_.step_seconds;
@@ -101,7 +104,15 @@ class Comparer {
       const Task& t = tasks_[static_cast<std::size_t>(task.rank)].tasks[static_cast<std::size_t>(task.task)];
       c.outliers.push_back({task, t.id.to_string(), name_of_task(task.rank, t)});
     }
+    c.predicted = std::move(step.timeline);
     return c;
+  }
+
+  /// Both sides of the comparison, for the page.
+  std::string step_chart(const Comparison& c) const {
+    const std::array<ChartSide, 2> sides{{{"simulated", &c.predicted}, {"measured", &c.joined.measured}}};
+    return step_chart_json(tasks_, sides, plan_.mesh(),
+                           [this](const RankTasks& rank, const Task& task) { return name_of_task(rank.rank, task); });
   }
 
  private:
@@ -185,6 +196,7 @@ int run(const Command& command, Terminal& terminal) {
   const Comparison comparison = comparer.compare(hardware ? &*hardware : nullptr);
   const std::string json = comparison_json(comparison);
   write_file((fs::path(folder) / "compare.json").string(), json);
+  write_file((fs::path(folder) / "compare.html").string(), compared_page(comparison, comparer.step_chart(comparison)));
   terminal.print(command.has("json") ? json : comparison_page(comparison, terminal.style()));
   return comparison.agrees() ? exit_code::kDone : exit_code::kCheckFailed;
 }

@@ -28,6 +28,7 @@ struct Comparison {
   std::string by;  ///< where the predicted times come from
   std::size_t num_generated = 0;
   JoinedStep joined;
+  Timeline predicted;  ///< a span for every generated task, as in `joined.measured`
   double predicted_step = 0;
   double measured_step = 0;          ///< the step that was traced
   std::vector<double> step_seconds;  ///< all steps of the run but the first two

@@ -7,6 +7,8 @@
 #include "launch/atomic_file.h"
 #include "launch/report/chrome_trace.h"
 #include "launch/report/pages.h"
+#include "launch/report/run/run_page.h"
+#include "launch/report/run/step_chart.h"
 #include "launch/version.h"
 
 namespace dml {
@@ -28,13 +30,16 @@ void RunReporter::started(const RunPlan& plan) {
   shown.threads_per_rank = cores_.threads;
   shown.usable_cores = cores_.usable_cores;
   shown.notes.insert(shown.notes.end(), cores_.notes.begin(), cores_.notes.end());
+  history_.emplace(plan.ranks.size());
   terminal_.print(
       fmt::format("{}\n\n{}\n", terminal_.style().heading(version_text()), first_page(shown, terminal_.style())));
   folder_->log(fmt::format("{}\n\n{}", version_text(), first_page(shown, {}, static_cast<int>(plan.ranks.size()))));
+  plan_ = std::move(shown);
 }
 
 void RunReporter::stepped(const StepRecord& record, const std::vector<RankStep>& ranks) {
   folder_->append(record, ranks);
+  history_->add(record, ranks);
   const std::string line = step_line(record);
   folder_->log(line);
   if (terminal_.live() && !line_stays(record)) {
@@ -48,11 +53,14 @@ void RunReporter::traced(std::span<const RankTasks> ranks, const Timeline& timel
                          const std::function<std::string(const RankTasks&, const Task&)>& name_of_task) {
   write_chrome_trace(folder_->file("trace.json"), ranks, timeline, mesh, name_of_task);
   write_file(folder_->file("measured.json"), timeline_text(ranks, timeline, place_));
+  const ChartSide measured{"measured", &timeline};
+  step_chart_ = step_chart_json(ranks, std::span(&measured, 1), mesh, name_of_task);
 }
 
 void RunReporter::finished(const RunSummary& summary) {
   terminal_.print(last_page(summary, terminal_.style()) + fmt::format("run folder: {}\n", folder_->path()));
   folder_->log(last_page(summary, {}));
+  write_file(folder_->file("report.html"), run_page(folder_->path(), config_, plan_, summary, *history_, step_chart_));
 }
 
 }  // namespace dml

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "launch/cores.h"
+#include "launch/report/run/run_history.h"
 #include "launch/report/terminal.h"
 #include "launch/report/timeline_file.h"
 #include "launch/run_folder.h"
@@ -33,6 +35,9 @@ class RunReporter : public RunObserver {
   CorePlan cores_;
   std::unique_ptr<RunFolder> folder_;
   RunPlace place_;
+  RunPlan plan_;
+  std::optional<RunHistory> history_;
+  std::string step_chart_;
 };
 
 /// True for the steps whose line stays on a terminal: the first, the last, each tenth of the run, and those that
