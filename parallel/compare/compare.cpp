@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
 #include <tuple>
 #include <unordered_map>
 
@@ -126,19 +125,28 @@ JoinedStep join(std::span<const RankTasks> ranks, const MeasuredStep& measured) 
 }
 
 TaskSeconds measured_seconds(std::span<const RankTasks> ranks, const Timeline& measured, const Mesh& mesh) {
-  const auto exchanges = std::make_shared<const Exchanges>(find_exchanges(ranks, mesh));
-  const auto places = std::make_shared<const Places>(ranks, measured);
-  return [exchanges, places](const RankTasks& rank, std::size_t i) {
-    const auto task = static_cast<std::int32_t>(i);
-    const Span& own = places->at(rank.rank, task);
-    const std::int32_t exchange = exchanges->of_task[index(rank.rank)][i];
-    double begin = own.start;
-    if (exchange >= 0) {
-      for (const Side& side : exchanges->sides[index(exchange)])
-        begin = std::max(begin, places->at(side.rank, side.task).start);
+  const Exchanges exchanges = find_exchanges(ranks, mesh);
+  const Places places(ranks, measured);
+  std::vector<std::vector<double>> seconds;
+  for (const RankTasks& rank : ranks) {
+    auto& of_rank = seconds.emplace_back();
+    double ready = 0;  // the rank has ended what it did before, and waits for nothing
+    for (std::size_t i = 0; i < rank.tasks.size(); ++i) {
+      const Span& own = places.at(rank.rank, static_cast<std::int32_t>(i));
+      for (const std::int32_t dep : rank.deps_of(rank.tasks[i])) ready = std::max(ready, places.at(rank.rank, dep).end);
+      double begin = ready;
+      const std::int32_t exchange = exchanges.of_task[index(rank.rank)][i];
+      if (exchange >= 0) {
+        begin = own.start;
+        for (const Side& side : exchanges.sides[index(exchange)])
+          begin = std::max(begin, places.at(side.rank, side.task).start);
+      } else {
+        ready = own.end;
+      }
+      of_rank.push_back(std::max(0.0, own.end - begin));
     }
-    return std::max(0.0, own.end - begin);
-  };
+  }
+  return [seconds = std::move(seconds)](const RankTasks& rank, std::size_t i) { return seconds[index(rank.rank)][i]; };
 }
 
 std::string kind_of(const Task& task) {

@@ -39,8 +39,8 @@ struct JoinedStep {
 /// Finds each generated task's measured times. `ranks` are all ranks, by number.
 JoinedStep join(std::span<const RankTasks> ranks, const MeasuredStep& measured);
 
-/// The seconds that the measured step itself gives each task: of communication from its last post to its end. Both
-/// arguments must outlive the result.
+/// The seconds that the measured step itself gives each task: of communication from its last post to its end; of a
+/// compute task from the time when its rank had nothing left to wait for, so that what ranks do between tasks counts.
 TaskSeconds measured_seconds(std::span<const RankTasks> ranks, const Timeline& measured, const Mesh& mesh);
 
 /// Seconds of a group of tasks on both sides, in the mean over ranks.

@@ -6,6 +6,7 @@
 #include <limits>
 #include <queue>
 #include <stdexcept>
+#include <tuple>
 
 #include "parallel/simulate/exchanges.h"
 
@@ -14,18 +15,21 @@ namespace {
 
 constexpr double kNever = std::numeric_limits<double>::infinity();
 
-/// Of an exchange.
-struct Progress {
-  std::size_t posted = 0;  ///< sides
-  double seconds = 0;      ///< it takes when all have
-};
-
 /// Where a rank is in its list.
 struct Place {
   std::int32_t next = 0;
   std::int32_t waits_for = -1;  ///< a task whose end it waits for
   double work = 0;              ///< of the task that runs: seconds it takes on cores of its own
   double since = 0;             ///< begin of the task that runs, or of the wait
+};
+
+/// When a side of an exchange is done.
+struct Completion {
+  double end = 0;
+  Side side;
+  bool operator>(const Completion& other) const {
+    return std::tie(end, side.rank, side.task) > std::tie(other.end, other.side.rank, other.side.task);
+  }
 };
 
 /// The work that every rank that runs on a host has had since the begin: it grows by min(1, speed / running).
@@ -52,7 +56,7 @@ class StepSimulation {
         result_.timeline.spans.push_back({static_cast<std::int32_t>(i), rank.rank, -1, kNever, -1});
       }
     }
-    progress_.resize(exchanges_.sides.size());
+    posted_.resize(exchanges_.sides.size());
   }
 
   SimulatedStep run() {
@@ -122,12 +126,12 @@ class StepSimulation {
     span(rank, i).start = now_;
     const std::int32_t exchange = exchanges_.of_task[index(rank)][index(i)];
     const std::vector<Side>& sides = exchanges_.sides[index(exchange)];
-    Progress& progress = progress_[index(exchange)];
-    progress.seconds = std::max(progress.seconds, seconds_(ranks_[index(rank)], index(i)));
-    if (++progress.posted < sides.size()) return;
-    const double end = now_ + progress.seconds;
-    for (const Side& side : sides) span(side.rank, side.task).end = end;
-    completions_.emplace(end, exchange);
+    if (++posted_[index(exchange)] < sides.size()) return;
+    for (const Side& side : sides) {
+      const double end = now_ + seconds_(ranks_[index(side.rank)], index(side.task));
+      span(side.rank, side.task).end = end;
+      completions_.push({end, side});
+    }
   }
 
   double speed(const HostState& h) const {
@@ -140,7 +144,7 @@ class StepSimulation {
 
   /// Goes on to the next end of a task or of an exchange; false where there is none.
   bool advance() {
-    double at = completions_.empty() ? kNever : completions_.top().first;
+    double at = completions_.empty() ? kNever : completions_.top().end;
     HostState* first = nullptr;
     for (HostState& h : host_states_) {
       if (next_end(h) >= at) continue;
@@ -153,7 +157,7 @@ class StepSimulation {
     if (first != nullptr) {
       end_task(*first);
     } else {
-      end_exchange();
+      end_side();
     }
     return true;
   }
@@ -170,17 +174,15 @@ class StepSimulation {
     proceed(rank);
   }
 
-  void end_exchange() {
-    const std::vector<Side>& sides = exchanges_.sides[index(completions_.top().second)];
+  void end_side() {
+    const Side side = completions_.top().side;
     completions_.pop();
-    for (const Side& side : sides) {
-      Place& s = place_of(side.rank);
-      if (s.waits_for != side.task) continue;
-      const bool receives = task(side.rank, side.task).kind == TaskKind::receive;
-      (receives ? parts(side.rank).bubble : parts(side.rank).exposed_comm) += now_ - s.since;
-      s.waits_for = -1;
-      proceed(side.rank);
-    }
+    Place& waiting = place_of(side.rank);
+    if (waiting.waits_for != side.task) return;
+    const bool receives = task(side.rank, side.task).kind == TaskKind::receive;
+    (receives ? parts(side.rank).bubble : parts(side.rank).exposed_comm) += now_ - waiting.since;
+    waiting.waits_for = -1;
+    proceed(side.rank);
   }
 
   [[noreturn]] void refuse_deadlock(int rank) {
@@ -194,11 +196,10 @@ class StepSimulation {
   const TaskSeconds& seconds_;
   std::vector<std::size_t> first_;  ///< by rank: place of its first task
   Exchanges exchanges_;
-  std::vector<Progress> progress_;  ///< by exchange
+  std::vector<std::size_t> posted_;  ///< by exchange: sides
   std::vector<Place> places_;
   std::vector<HostState> host_states_;
-  std::priority_queue<std::pair<double, std::int32_t>, std::vector<std::pair<double, std::int32_t>>, std::greater<>>
-      completions_;  ///< end, exchange
+  std::priority_queue<Completion, std::vector<Completion>, std::greater<>> completions_;
   double now_ = 0;
   SimulatedStep result_;
 };

@@ -19,7 +19,7 @@ struct Hosts {
 };
 
 /// Seconds of task `index` of a rank: of a compute task with the cores it wants; of communication from the time when
-/// all sides have posted it (the longest that a side says).
+/// all sides have posted it until this side is done.
 using TaskSeconds = std::function<double(const RankTasks& rank, std::size_t index)>;
 
 /// How a rank's step divides, in seconds; the parts sum to `step`.

@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""Runs are compared with the graphs that are generated for them: no task more or less on either side, a replay of the
+measured tasks gives the measured step, and what is wrong in a run's folder is said.
+
+    tests/launch/compare.py [--binary PATH]
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FIXTURES = ROOT / "tests" / "data" / "fixtures"
+SMALL = ["--model", "gpt:layers=4,width=32,heads=4,seq=16,vocab=256", "--data", "builtin:text", "--batch", "8"]
+RUNS = [
+    ["--d", "2", "--p", "2", "--t", "2", "--microbatches", "2"],
+    ["--p", "2", "--schedule", "zb-v", "--microbatches", "4", "--clip", "1"],
+    ["--p", "2", "--schedule", "interleaved", "--microbatches", "3"],
+    ["--d", "3", "--t", "2", "--optimizer", "sgd"],
+    ["--model", FIXTURES / "mlp_digits.ts17.onnx", "--data", FIXTURES / "mlp_digits.ts17.safetensors", "--p", "2"],
+    ["--model", FIXTURES / "resnet_tiny.ts17.onnx", "--data", FIXTURES / "resnet_tiny.ts17.safetensors", "--t", "2"],
+]
+REPLAY = 0.03  # of the measured step: what the engine itself may be off
+
+
+def execute(arguments, *options):
+    command = [str(part) for part in [arguments.binary, *options]]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def train(arguments, options, run):
+    model = [] if "--model" in options else SMALL
+    result = execute(arguments, *model, *options, "--steps", 6, "--run", run)
+    assert result.returncode == 0, result.stderr
+
+
+def check_run(arguments, options, run):
+    train(arguments, options, run)
+    result = execute(arguments, "compare", run, "--json")
+    assert result.returncode == 0, result.stdout + result.stderr
+    found = json.loads(result.stdout)
+    assert not found["not_executed"] and not found["not_generated"]
+    ratio = found["predicted_step_ms"] / found["measured_step_ms"]
+    path = sum(part["measured_ms"] for part in found["critical_path"])
+    print(f"{' '.join(map(str, options[-6:]))}: {found['tasks']} tasks, replayed step {ratio:.3f} of the measured one")
+    assert abs(ratio - 1) < REPLAY, "the replay is not the step"
+    assert abs(path - found["measured_step_ms"]) < 1e-3, "the critical path does not fill the step"
+
+
+def check_refusals(arguments, run):
+    file = run / "measured.json"
+    whole = file.read_text()
+    lost = json.loads(whole)
+    for column in ("tasks", "start_us", "end_us"):
+        lost["ranks"][1][column].pop(5)
+    name = json.loads(whole)["ranks"][1]["tasks"][5]
+    file.write_text(json.dumps(lost))
+    result = execute(arguments, "compare", run)
+    assert result.returncode == 1 and f"not executed: rank 1 {name}" in result.stdout, result.stdout
+    for text in (whole[: len(whole) // 2], "{}", whole.replace('"version":1', '"version":9')):
+        file.write_text(text)
+        result = execute(arguments, "compare", run)
+        assert result.returncode == 2 and "measured.json" in result.stderr, result.stderr
+        assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    result = execute(arguments, "compare", run.parent / "nowhere")
+    assert result.returncode == 2 and "no folder of a run" in result.stderr, result.stderr
+
+
+def check_prediction(arguments):
+    options = ["--d", 2, "--p", 2, "--t", 2, "--hardware", "a100-80g", "--json"]
+    result = execute(arguments, "simulate", *SMALL, *options)
+    assert result.returncode == 0, result.stderr
+    step = json.loads(result.stdout)
+    assert len(step["ranks"]) == 8 and step["step_ms"] > 0
+    for rank in step["ranks"]:
+        parts = sum(rank[f"{part}_ms"] for part in ("compute", "core_wait", "exposed_comm", "bubble"))
+        assert abs(parts - rank["step_ms"]) < 1e-6 * rank["step_ms"], rank
+    result = execute(arguments, "simulate", "--hardware", "a1000")
+    assert result.returncode == 2 and "a100-80g" in result.stderr, result.stderr
+
+
+def main():
+    parser = argparse.ArgumentParser(description=" ".join(__doc__.split("\n\n")[0].split()))
+    parser.add_argument("--binary", default=ROOT / "build" / "bin" / "dmltrain", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        for number, options in enumerate(RUNS):
+            check_run(arguments, options, Path(folder) / str(number))
+        check_refusals(arguments, Path(folder) / "0")
+    check_prediction(arguments)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except AssertionError as failure:
+        sys.exit(f"compare: {failure}")
