@@ -23,7 +23,7 @@ namespace dml {
 namespace {
 
 /// For kernels, with all numbers of threads; communication takes a few more.
-constexpr double kKernelSeconds = 36;
+constexpr double kKernelSeconds = 45;
 constexpr int kMostRanks = 8;
 
 using CurvesByRanks = std::map<int, std::map<CommKind, CommCurve>>;

@@ -24,15 +24,17 @@ double middle(std::span<const double> of) {
   return *place;
 }
 
-/// Work at the largest sizes: multiply-adds of products and attention count two, else bytes.
+/// Work at the largest sizes: multiply-adds of products and attention count two; else elements of rows, or bytes.
 std::string rate(const std::string& family, const SizeTable& table) {
-  double work = table.axes.size() > 1 ? 2 : 1;
+  const std::size_t num_axes = table.axes.size();
+  double work = num_axes > 2 ? 2 : 1;
   for (const std::vector<double>& axis : table.axes) work *= axis.back();
   if (family.starts_with("Attention")) {
     const bool is_grad = family.starts_with("AttentionGrad");
     work *= 2 * table.axes[1].back() * (is_grad ? 2 : 1) * (family.ends_with(".causal") ? 0.5 : 1);
   }
-  return scaled_text(work / table.seconds.back(), table.axes.size() > 1 ? "FLOP/s" : "B/s");
+  const char* const unit = num_axes > 2 ? "FLOP/s" : num_axes == 2 ? "elem/s" : "B/s";
+  return scaled_text(work / table.seconds.back(), unit);
 }
 
 std::string kernel_table(const Hardware& hardware, Style style) {

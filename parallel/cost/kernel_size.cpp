@@ -53,17 +53,17 @@ constexpr Share kShared[] = {
     {"ShardSlice", "Slice"},
     {"ShardMerge", "Slice"},
     {"DropoutGrad", "Dropout"},
+    {"PackedAttention", "Attention"},
+    {"PackedAttentionGrad", "AttentionGrad"},
     {"CrossEntropyStats", "CrossEntropy"},
 };
 
-// Operations that read no more of their first input than they write.
+// Operations that read of their first input what they write, however large it is.
 constexpr std::string_view kSelecting[] = {"Gather", "Slice", "Split", "ShardSlice"};
 
-std::string_view shared_family(std::string_view operation) {
-  const auto* const share =
-      std::find_if(std::begin(kShared), std::end(kShared), [&](const Share& s) { return s.operation == operation; });
-  return share == std::end(kShared) ? operation : share->family;
-}
+// Families on rows of any length.
+constexpr std::string_view kOnRows[] = {
+    "Softmax", "SoftmaxGrad", "LayerNorm", "LayerNormGrad", "LayerNormParamGrad", "CrossEntropy", "CrossEntropyGrad"};
 
 bool is_any_of(std::string_view name, std::span<const std::string_view> names) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -117,32 +117,43 @@ KernelSize attention_size(const Graph& graph, const Node& node) {
   const Shape& k = packed ? q : input(graph, node, first + 1);
   const std::int64_t heads = node.attrs.integer("heads", 1);
   const double width = real(q[2]) / real(heads) / (packed ? 3 : 1);
-  const std::string_view family = name.ends_with("Grad") ? "AttentionGrad" : "Attention";
-  return {std::string(family) + (node.attrs.integer("causal") != 0 ? ".causal" : ""),
+  return {std::string(family_of(name)) + (node.attrs.integer("causal") != 0 ? ".causal" : ""),
           {real(q[0] * heads), std::sqrt(real(q[1]) * real(k[1])), width},
           3};
 }
 
-KernelSize memory_size(const Graph& graph, const Node& node) {
-  const std::string_view name = node.op->name;
-  const std::string_view family = shared_family(name);
+/// Of operations on the rows of their first input, which go from the attribute `axis` on, or are the last dim.
+KernelSize row_size(std::string_view family, const Graph& graph, const Node& node) {
+  const Shape& x = input(graph, node, 0);
+  const int first = x.normalize(node.attrs.integer("axis", -1));
+  return {std::string(family), {real(x.product(0, first)), real(x.product(first, x.rank()))}, 2};
+}
+
+KernelSize memory_size(std::string_view family, const Graph& graph, const Node& node) {
   double read = 0;
   for (const ValueId id : node.inputs) read += bytes_of(graph, id);
   double written = 0;
   for (const ValueId id : node.outputs) written += bytes_of(graph, id);
-  if (is_any_of(name, kSelecting)) read = std::min(read, written);
+  if (is_any_of(node.op->name, kSelecting)) read = written;
   const bool broadcasts = family == "Add" && node.inputs.size() > 1 && input(graph, node, 0) != input(graph, node, 1);
   return {std::string(family) + (broadcasts ? ".broadcast" : ""), {read + written}, 1};
 }
 
 }  // namespace
 
+std::string_view family_of(std::string_view operation) {
+  const auto* const share =
+      std::find_if(std::begin(kShared), std::end(kShared), [&](const Share& s) { return s.operation == operation; });
+  return share == std::end(kShared) ? operation : share->family;
+}
+
 KernelSize kernel_size(const Graph& graph, const Node& node) {
   const std::string_view name = node.op->name;
   if (name == "MatMul") return product_size(graph, node);
   if (name.starts_with("Conv")) return convolution_size(graph, node);
   if (name.find("Attention") != std::string_view::npos) return attention_size(graph, node);
-  return memory_size(graph, node);
+  const std::string_view family = family_of(name);
+  return is_any_of(family, kOnRows) ? row_size(family, graph, node) : memory_size(family, graph, node);
 }
 
 }  // namespace dml

@@ -15,6 +15,7 @@ namespace dml {
 /// - MatMul.batched: matrices, M, N, K
 /// - Conv, Conv.1x1, ConvInputGrad, ...: output pixels of all samples, output channels, products per output element
 /// - Attention, AttentionGrad, packed or not, with .causal: heads of all samples, √(T S), head width
+/// - Softmax, LayerNorm, CrossEntropy and their gradients: rows, elements of a row
 /// - all others: bytes read and written. Operations of one loop share a family, named after one of them; .broadcast
 ///   where the operands' shapes differ.
 struct KernelSize {
@@ -26,6 +27,8 @@ struct KernelSize {
   std::span<const double> sizes() const { return {values.data(), static_cast<std::size_t>(num_sizes)}; }
 };
 
+/// The family of an operation, without what its node adds to the name.
+std::string_view family_of(std::string_view operation);
 KernelSize kernel_size(const Graph& graph, const Node& node);
 
 /// Families of what no node of a graph is; their size is the bytes read and written.

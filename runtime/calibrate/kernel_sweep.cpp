@@ -25,12 +25,12 @@ namespace {
 constexpr std::size_t kArenaBytes = std::size_t{128} << 20;
 constexpr std::size_t kIndexBytes = std::size_t{32} << 20;
 /// Sets of buffers are used in turn until they are so many bytes together: more than the caches of a core.
-constexpr double kRotatedBytes = 16 << 20;
+constexpr double kRotatedBytes = 64 << 20;
 constexpr int kMostSets = 8;
 /// Of one size in one round: at least kLeast repetitions, more while they take less than this.
 constexpr double kSliceSeconds = 1e-3;
 constexpr int kLeastRepetitions = 2;
-constexpr int kMostRepetitions = 8;
+constexpr int kMostRepetitions = 12;
 
 /// Memory that tensors are cut from, one after the other, until it is rewound.
 class Arena {
@@ -89,12 +89,15 @@ struct Case {
   std::function<Kernel(Buffers&)> bind;
   std::vector<double> used = {}, unused = {};  ///< seconds on buffers used a moment ago, and on others
 
-  double seconds() const { return std::sqrt(median(used) * median(unused)); }
+  double seconds(double unused_weight) const {
+    return std::pow(lower_quartile(used), 1 - unused_weight) * std::pow(lower_quartile(unused), unused_weight);
+  }
   double spread() const { return 0.5 * (relative_spread(used) + relative_spread(unused)); }
 };
 
 struct Family {
   std::string name;
+  double unused_weight = 1;
   std::size_t num_axes = 1;
   std::vector<std::size_t> extents = {};  ///< points on each axis
   std::vector<Case> points = {};          ///< row-major
@@ -200,7 +203,8 @@ void drop_repeated(Family& family) {
 }
 
 Family graph_family(const KernelFamily& kernel) {
-  Family family{.name = std::string(kernel.name), .num_axes = kernel.axes.size()};
+  Family family{
+      .name = std::string(kernel.name), .unused_weight = kernel.unused_weight, .num_axes = kernel.axes.size()};
   for (const std::vector<double>& axis : kernel.axes) family.extents.push_back(axis.size());
   for (const std::vector<double>& sizes : grid(kernel.axes)) family.points.push_back(graph_case(kernel, sizes));
   if (family.num_axes == 1) drop_repeated(family);
@@ -252,7 +256,7 @@ SizeTable table_of(const Family& family) {
     for (std::size_t i = 0; i < family.extents[axis]; ++i) sizes.push_back(family.points[i * stride].sizes[axis]);
   }
   for (const Case& point : family.points) {
-    table.seconds.push_back(point.seconds());
+    table.seconds.push_back(point.seconds(family.unused_weight));
     table.spread.push_back(point.spread());
   }
   return table;
@@ -260,7 +264,8 @@ SizeTable table_of(const Family& family) {
 
 double residual_of(const Family& family, const SizeTable& table) {
   std::vector<double> errors;
-  for (const Case& size : family.between) errors.push_back(std::abs(table.seconds_at(size.sizes) / size.seconds() - 1));
+  for (const Case& size : family.between)
+    errors.push_back(std::abs(table.seconds_at(size.sizes) / size.seconds(family.unused_weight) - 1));
   return median(errors);
 }
 

@@ -14,6 +14,7 @@ constexpr std::int64_t kImageChannels = 16;
 constexpr std::int64_t kSide = 8;
 constexpr std::int64_t kImageElems = kImageChannels * kSide * kSide;
 constexpr double kElemBytes = 4;
+constexpr double kSumUnused = 0.25;
 
 const std::vector<double> kBytes = {4096, 16384, 65536, 262144, 1 << 20, 1 << 22, 1 << 24, 1 << 26};
 
@@ -32,7 +33,7 @@ Shape images(std::span<const double> bytes, double accesses) {
 
 std::vector<std::int64_t> twice(std::int64_t extent) { return {extent, extent}; }
 
-Attributes along(std::int64_t axis) { return Attributes().set("axis", axis).set("epsilon", 1e-5); }
+Attributes along(std::int64_t axis) { return Attributes().set("axis", axis); }
 
 /// Element by element over `kInputs` operands.
 template <const char* kOperation, int kInputs>
@@ -40,7 +41,7 @@ Graph elementwise(std::span<const double> bytes) {
   const Shape x = rows(bytes, kInputs + 1);
   Operands operands;
   for (int input = 0; input < kInputs; ++input) operands.add(x);
-  return operands.node(kOperation, Attributes().set("approximate", "none").set("axis", std::int64_t{1}));
+  return operands.node(kOperation, Attributes().set("approximate", "none"));
 }
 
 constexpr char kAdd[] = "Add";
@@ -49,24 +50,8 @@ constexpr char kReluGrad[] = "ReluGrad";
 constexpr char kTanh[] = "Tanh";
 constexpr char kGelu[] = "Gelu";
 constexpr char kGeluGrad[] = "GeluGrad";
-constexpr char kSoftmax[] = "Softmax";
-constexpr char kSoftmaxGrad[] = "SoftmaxGrad";
 
 Graph add_row(std::span<const double> bytes) { return Operands().add(rows(bytes, 2)).add({kColumns}).node("Add", {}); }
-
-Graph layer_norm(std::span<const double> bytes) {
-  return Operands().add(rows(bytes, 2)).add({kColumns}).add({kColumns}).node("LayerNorm", along(1));
-}
-
-Graph layer_norm_grad(std::span<const double> bytes) {
-  const Shape x = rows(bytes, 3);
-  return Operands().add(x).add(x).add({kColumns}).add({x[0]}).add({x[0]}).node("LayerNormGrad", along(1));
-}
-
-Graph layer_norm_param_grad(std::span<const double> bytes) {
-  const Shape x = rows(bytes, 2);
-  return Operands().add(x).add(x).add({x[0]}).add({x[0]}).node("LayerNormParamGrad", along(1));
-}
 
 Graph batch_norm(std::span<const double> bytes) {
   Operands operands;
@@ -148,22 +133,12 @@ Graph dropout(std::span<const double> bytes) {
   return Operands().add(rows(bytes, 2)).node("Dropout", Attributes().set("ratio", 0.1).set("site", std::int64_t{0}));
 }
 
-Graph cross_entropy(std::span<const double> bytes) {
-  const Shape logits = rows(bytes, 1);
-  return Operands().add(logits).add({logits[0]}, DataType::i64).node("CrossEntropy", {});
-}
-
-Graph cross_entropy_grad(std::span<const double> bytes) {
-  const Shape logits = rows(bytes, 2);
-  return Operands().add(logits).add({logits[0]}, DataType::i64).add({logits[0]}).node("CrossEntropyGrad", {});
-}
-
 }  // namespace
 
 std::vector<KernelFamily> memory_families() {
   std::vector<KernelFamily> families;
-  const auto add = [&](std::string_view name, Graph (*graph)(std::span<const double>)) {
-    families.push_back({name, {kBytes}, graph});
+  const auto add = [&](std::string_view name, Graph (*graph)(std::span<const double>), double unused_weight = 1) {
+    families.push_back({name, {kBytes}, graph, unused_weight});
   };
   add("Add", elementwise<kAdd, 2>);
   add("Add.broadcast", add_row);
@@ -172,26 +147,19 @@ std::vector<KernelFamily> memory_families() {
   add("Tanh", elementwise<kTanh, 1>);
   add("Gelu", elementwise<kGelu, 1>);
   add("GeluGrad", elementwise<kGeluGrad, 2>);
-  add("Softmax", elementwise<kSoftmax, 1>);
-  add("SoftmaxGrad", elementwise<kSoftmaxGrad, 2>);
-  add("LayerNorm", layer_norm);
-  add("LayerNormGrad", layer_norm_grad);
-  add("LayerNormParamGrad", layer_norm_param_grad);
   add("BatchNorm", batch_norm);
   add("BatchNormGrad", batch_norm_grad);
   add("MaxPool", max_pool);
   add("MaxPoolGrad", max_pool_grad);
   add("AveragePool", average_pool);
   add("AveragePoolGrad", average_pool_grad);
-  add("ReduceSum", reduce_sum);
-  add("SumTo", sum_to);
+  add("ReduceSum", reduce_sum, kSumUnused);
+  add("SumTo", sum_to, kSumUnused);
   add("Transpose", transpose);
   add("Slice", slice);
   add("Gather", gather);
   add("GatherGrad", gather_grad);
   add("Dropout", dropout);
-  add("CrossEntropy", cross_entropy);
-  add("CrossEntropyGrad", cross_entropy_grad);
   return families;
 }
 

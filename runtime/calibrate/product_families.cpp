@@ -12,6 +12,9 @@ namespace {
 // M, N, K: rows of a microbatch and widths of layers, or (weight gradients) the other way round.
 const std::vector<double> kExtents = {8, 32, 128, 512, 1536};
 
+constexpr double kProductUnused = 0.5;
+constexpr double kAttentionUnused = 0;
+
 std::int64_t whole(double size) { return std::llround(size); }
 
 template <bool kTransA, bool kTransB>
@@ -115,20 +118,20 @@ Graph attention_grad(std::span<const double> sizes) {
 
 std::vector<KernelFamily> product_families() {
   return {
-      {"MatMul", {kExtents, kExtents, kExtents}, product<false, false>},
-      {"MatMul.tb", {kExtents, kExtents, kExtents}, product<false, true>},
-      {"MatMul.ta", {kExtents, kExtents, kExtents}, product<true, false>},
-      {"MatMul.batched", {{4, 32}, {16, 64, 256}, {16, 64, 256}, {16, 64, 256}}, batched_product},
-      {"Conv", {kPixels, kChannels, kWindowProducts}, convolution<3>},
-      {"ConvInputGrad", {kPixels, kChannels, kWindowProducts}, convolution_input_grad<3>},
-      {"ConvWeightGrad", {kPixels, kChannels, kWindowProducts}, convolution_weight_grad<3>},
-      {"Conv.1x1", {kPixels, kChannels, kChannels}, convolution<1>},
-      {"ConvInputGrad.1x1", {kPixels, kChannels, kChannels}, convolution_input_grad<1>},
-      {"ConvWeightGrad.1x1", {kPixels, kChannels, kChannels}, convolution_weight_grad<1>},
-      {"Attention", {kHeads, kTokens, kWidths}, attention<false>},
-      {"Attention.causal", {kHeads, kTokens, kWidths}, attention<true>},
-      {"AttentionGrad", {kHeads, kTokens, kWidths}, attention_grad<false>},
-      {"AttentionGrad.causal", {kHeads, kTokens, kWidths}, attention_grad<true>},
+      {"MatMul", {kExtents, kExtents, kExtents}, product<false, false>, kProductUnused},
+      {"MatMul.tb", {kExtents, kExtents, kExtents}, product<false, true>, kProductUnused},
+      {"MatMul.ta", {kExtents, kExtents, kExtents}, product<true, false>, kProductUnused},
+      {"MatMul.batched", {{4, 32}, {16, 64, 256}, {16, 64, 256}, {16, 64, 256}}, batched_product, kProductUnused},
+      {"Conv", {kPixels, kChannels, kWindowProducts}, convolution<3>, kProductUnused},
+      {"ConvInputGrad", {kPixels, kChannels, kWindowProducts}, convolution_input_grad<3>, kProductUnused},
+      {"ConvWeightGrad", {kPixels, kChannels, kWindowProducts}, convolution_weight_grad<3>, kProductUnused},
+      {"Conv.1x1", {kPixels, kChannels, kChannels}, convolution<1>, kProductUnused},
+      {"ConvInputGrad.1x1", {kPixels, kChannels, kChannels}, convolution_input_grad<1>, kProductUnused},
+      {"ConvWeightGrad.1x1", {kPixels, kChannels, kChannels}, convolution_weight_grad<1>, kProductUnused},
+      {"Attention", {kHeads, kTokens, kWidths}, attention<false>, kAttentionUnused},
+      {"Attention.causal", {kHeads, kTokens, kWidths}, attention<true>, kAttentionUnused},
+      {"AttentionGrad", {kHeads, kTokens, kWidths}, attention_grad<false>, kAttentionUnused},
+      {"AttentionGrad.causal", {kHeads, kTokens, kWidths}, attention_grad<true>, kAttentionUnused},
   };
 }
 

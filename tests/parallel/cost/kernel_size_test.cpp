@@ -70,6 +70,14 @@ TEST(KernelSize, AttentionCountsHeadsOfAllSamples) {
   EXPECT_EQ(sizes(size), (Sizes{12, 64, 32}));
 }
 
+TEST(KernelSize, NormalizationsAreMeasuredByRows) {
+  const KernelSize size = size_of_node("Softmax", {{4, 16, 10}}, Attributes().set("axis", std::int64_t{2}));
+  EXPECT_EQ(size.family, "Softmax");
+  EXPECT_EQ(sizes(size), (Sizes{64, 10}));
+  EXPECT_EQ(sizes(size_of_node("LayerNorm", {{4, 16, 8}, {8}, {8}}, Attributes().set("axis", std::int64_t{-1}))),
+            (Sizes{64, 8}));
+}
+
 TEST(KernelSize, OthersAreMeasuredByBytes) {
   EXPECT_EQ(size_of_node("Mul", {{8, 4}, {8, 4}}).family, "Add");
   EXPECT_EQ(sizes(size_of_node("Mul", {{8, 4}, {8, 4}})), Sizes{3 * 32 * 4});

@@ -1,0 +1,63 @@
+// Families on rows of any length: Softmax, LayerNorm, CrossEntropy and their gradients.
+#include <cmath>
+#include <cstdint>
+
+#include "runtime/calibrate/kernel_families.h"
+#include "runtime/calibrate/operands.h"
+
+namespace dml {
+namespace {
+
+const std::vector<double> kRows = {4, 32, 256, 2048};
+const std::vector<double> kColumns = {8, 32, 128, 512, 2048};
+
+Shape matrix(std::span<const double> sizes) { return {std::llround(sizes[0]), std::llround(sizes[1])}; }
+
+Attributes along_rows() { return Attributes().set("axis", std::int64_t{1}).set("epsilon", 1e-5); }
+
+Graph softmax(std::span<const double> sizes) { return Operands().add(matrix(sizes)).node("Softmax", along_rows()); }
+
+Graph softmax_grad(std::span<const double> sizes) {
+  return Operands().add(matrix(sizes)).add(matrix(sizes)).node("SoftmaxGrad", along_rows());
+}
+
+Graph layer_norm(std::span<const double> sizes) {
+  const Shape x = matrix(sizes);
+  return Operands().add(x).add({x[1]}).add({x[1]}).node("LayerNorm", along_rows());
+}
+
+Graph layer_norm_grad(std::span<const double> sizes) {
+  const Shape x = matrix(sizes);
+  return Operands().add(x).add(x).add({x[1]}).add({x[0]}).add({x[0]}).node("LayerNormGrad", along_rows());
+}
+
+Graph layer_norm_param_grad(std::span<const double> sizes) {
+  const Shape x = matrix(sizes);
+  return Operands().add(x).add(x).add({x[0]}).add({x[0]}).node("LayerNormParamGrad", along_rows());
+}
+
+/// With labels, which need as many classes as indices have values.
+Operands logits(const Shape& x) { return Operands().add(x).add({x[0]}, DataType::i64); }
+
+Graph cross_entropy(std::span<const double> sizes) { return logits(matrix(sizes)).node("CrossEntropy", {}); }
+
+Graph cross_entropy_grad(std::span<const double> sizes) {
+  const Shape x = matrix(sizes);
+  return logits(x).add({x[0]}).node("CrossEntropyGrad", {});
+}
+
+}  // namespace
+
+std::vector<KernelFamily> row_families() {
+  return {
+      {"Softmax", {kRows, kColumns}, softmax},
+      {"SoftmaxGrad", {kRows, kColumns}, softmax_grad},
+      {"LayerNorm", {kRows, kColumns}, layer_norm},
+      {"LayerNormGrad", {kRows, kColumns}, layer_norm_grad},
+      {"LayerNormParamGrad", {kRows, kColumns}, layer_norm_param_grad},
+      {"CrossEntropy", {kRows, kColumns}, cross_entropy},
+      {"CrossEntropyGrad", {kRows, kColumns}, cross_entropy_grad},
+  };
+}
+
+}  // namespace dml

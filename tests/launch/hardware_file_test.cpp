@@ -1,0 +1,110 @@
+#include "launch/hardware_file.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "launch/options/usage_error.h"
+
+namespace dml {
+namespace {
+
+Hardware measured_hardware() {
+  Hardware hardware;
+  hardware.name = "a machine";
+  hardware.launch_seconds = 1.5e-6;
+  hardware.peaks = {.f32_flops = 2e11, .memory_bytes_per_s = 3e10};
+  hardware.cores_per_host = 2;
+  hardware.levels = {{.ranks = 8, .link = {2e-6, 1e9}, .algorithm = CollectiveAlgorithm::direct}};
+  hardware.kernels["MatMul"] = {
+      {.threads = 1, .table = {{{8, 32}, {8}, {16777728}}, {1e-6, 2e-6}, {0.1, 0.2}}, .residual = 0.03},
+      {.threads = 2, .table = {{{8, 32}, {8}, {16777728}}, {1e-6, 2e-6}, {}}}};
+  hardware.comm[CommKind::all_reduce] = {{{2, 4}, {256}}, {1e-6, 3e-6}, {0.1, 0.1}};
+  return hardware;
+}
+
+/// A file that is whole but for `line`, which goes to its end.
+std::string with(const std::string& line) {
+  return "name = \"x\"\n" + (line.starts_with("[") ? "" : line + "\n") +
+         "[peaks]\nf32_gflops = 1\nmemory_gb_per_s = 1\n" + (line.starts_with("[") ? line + "\n" : "");
+}
+
+void expect_refused(const std::string& text, const std::string& said) {
+  try {
+    parse_hardware(text, "h.toml");
+    ADD_FAILURE() << "taken: " << text;
+  } catch (const UsageError& error) {
+    const std::string what = error.what();
+    EXPECT_EQ(what.find('\n'), std::string::npos) << what;
+    EXPECT_TRUE(what.starts_with("h.toml")) << what;
+    EXPECT_NE(what.find(said), std::string::npos) << what;
+  }
+}
+
+TEST(HardwareFile, IsReadAsItWasWritten) {
+  const std::string text = write_hardware(measured_hardware());
+  const Hardware read = parse_hardware(text, "h.toml");
+  EXPECT_EQ(write_hardware(read), text);
+  EXPECT_EQ(read.name, "a machine");
+  EXPECT_DOUBLE_EQ(read.launch_seconds, 1.5e-6);
+  EXPECT_EQ(read.kernels.at("MatMul").size(), 2);
+  EXPECT_DOUBLE_EQ(read.kernels.at("MatMul")[0].table.seconds[1], 2e-6);
+  EXPECT_DOUBLE_EQ(read.kernels.at("MatMul")[0].table.axes[2][0], 16777728);
+  EXPECT_DOUBLE_EQ(read.kernels.at("MatMul")[0].residual, 0.03);
+  EXPECT_DOUBLE_EQ(read.comm.at(CommKind::all_reduce).seconds[1], 3e-6);
+  EXPECT_EQ(read.levels[0].algorithm, CollectiveAlgorithm::direct);
+}
+
+TEST(HardwareFile, PresetsCanBeWrittenAndRead) {
+  for (const std::string_view name : hardware_preset_names()) {
+    const std::string text = write_hardware(hardware_preset(name));
+    EXPECT_EQ(write_hardware(parse_hardware(text, "h.toml")), text) << name;
+  }
+}
+
+TEST(HardwareFile, GoesOverItsBase) {
+  const Hardware read = parse_hardware("name = \"slow\"\nbase = \"h200\"\n[peaks]\nefficiency = 0.5\n", "h.toml");
+  EXPECT_EQ(read.name, "slow");
+  EXPECT_EQ(read.peaks.efficiency, 0.5);
+  EXPECT_EQ(read.peaks.f16_flops, hardware_preset("h200").peaks.f16_flops);
+  EXPECT_EQ(read.levels.size(), 2);
+}
+
+TEST(HardwareFile, SaysFileLineAndKeyOfWhatIsWrong) {
+  EXPECT_NO_THROW(parse_hardware(with("launch_us = 1"), "h.toml"));
+  expect_refused("name = ", "line 1");
+  expect_refused("[peaks]\nf32_gflops = 1\nmemory_gb_per_s = 1\n", "name is missing");
+  expect_refused("name = \"x\"\n", "the peak of f32 is 0");
+  expect_refused(with("lunch_us = 1"), "line 2: unknown key 'lunch_us' (did you mean launch_us?)");
+  expect_refused(with("launch_us = \"soon\""), "line 2: launch_us should be a number");
+  expect_refused(with("launch_us = nan"), "launch_us should be a number");
+  expect_refused(with("cores_per_host = -1"), "cores_per_host should be a whole number");
+  expect_refused(with("base = \"a100\""), "there is no hardware 'a100'");
+  expect_refused(with("level = 3"), "level should be a list");
+  expect_refused(with("[[level]]\nranks = 8\ngb_per_s = 0"), "the bandwidth of a link is 0");
+  expect_refused(with("[[level]]\nranks = 8\ngb_per_s = 1\nalgorithm = \"star\""), "none of automatic, ring");
+  expect_refused(with("[[kernel]]\nfamily = \"Add\"\naxes = [[1, 2]]\nus = [1]"), "1 seconds for a grid of 2 points");
+  expect_refused(with("[[kernel]]\nfamily = \"Add\"\naxes = [[1, 2]]"), "us is missing");
+  expect_refused(with("[[kernel]]\nfamily = \"Add\"\naxes = [1, 2]\nus = [1]"), "axes should be a list");
+  expect_refused(with("[[comm]]\nkind = \"gossip\"\nranks = [2]\nbytes = [1]\nus = [1]"), "'gossip' is none of send");
+}
+
+TEST(HardwareFile, AFileCutShortIsRefused) {
+  const std::string text = write_hardware(measured_hardware());
+  const std::size_t in_the_last_list = text.rfind(',');
+  expect_refused(text.substr(0, in_the_last_list), "line");
+}
+
+TEST(HardwareFile, NamesThatAreNeitherPresetNorFileListThePresets) {
+  EXPECT_EQ(find_hardware("b200").name, "b200");
+  try {
+    find_hardware("calibrated:no/such/file.toml");
+    FAIL();
+  } catch (const UsageError& error) {
+    EXPECT_NE(std::string(error.what()).find("a100-80g, h100-sxm"), std::string::npos) << error.what();
+  }
+}
+
+}  // namespace
+}  // namespace dml
