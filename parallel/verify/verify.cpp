@@ -39,7 +39,12 @@ std::vector<SameRanks> replica_classes(const Mesh& mesh, std::int64_t batch) {
 class Verifier {
  public:
   Verifier(const GraphOfBatch& graph_of, const Mesh& mesh, const PartitionOptions& options)
-      : graph_of_(graph_of), mesh_(mesh), options_(options), replicas_(replica_classes(mesh, options.batch)) {}
+      : graph_of_(graph_of),
+        mesh_(mesh),
+        options_(options),
+        model_(divide_model([this](std::int64_t samples) { return whole(samples); }, mesh, 0,
+                            largest_microbatch(mesh, options), options)),
+        replicas_(replica_classes(mesh, options.batch)) {}
 
   Verification run() {
     result_.ranks = mesh_.world_size();
@@ -64,25 +69,30 @@ class Verifier {
     return found != wholes_.end() ? found->second : wholes_.emplace(samples, graph_of_(samples)).first->second;
   }
 
-  /// The model as one rank of the tensor axis sees it, with every graph made once.
-  const DividedModel& divided(int tensor_index) {
-    const auto found = divided_.find(tensor_index);
-    if (found != divided_.end()) return found->second;
-    DividedModel model = divide_model([this](std::int64_t samples) { return whole(samples); }, mesh_, tensor_index,
-                                      largest_microbatch(mesh_, options_), options_);
-    auto splits = std::make_shared<std::map<std::int64_t, SplitGraph>>();
-    model.split_of = [splits, split_of = std::move(model.split_of)](std::int64_t samples) {
-      const auto kept = splits->find(samples);
-      return kept != splits->end() ? kept->second : splits->emplace(samples, split_of(samples)).first->second;
-    };
-    return divided_.emplace(tensor_index, std::move(model)).first->second;
+  /// As divide_model has it: one plan for all tensor indices.
+  const SplitGraph& split(int tensor_index, std::int64_t samples) {
+    const auto key = std::pair(tensor_index, samples);
+    const auto found = splits_.find(key);
+    if (found != splits_.end()) return found->second;
+    auto plan = plans_.find(samples);
+    if (plan == plans_.end()) plan = plans_.emplace(samples, plan_split(whole(samples), mesh_.t(), model_.mode)).first;
+    return splits_.emplace(key, split_graph(whole(samples), plan->second, {tensor_index, mesh_.t()})).first->second;
   }
 
+  /// What decides the stages and the schedule is the same for all tensor indices.
   const Partition& partition(const Coordinate& at) {
-    const int rank = mesh_.rank(at);
-    const auto found = partitions_.find(rank);
-    if (found != partitions_.end()) return found->second;
-    return partitions_.emplace(rank, make_partition(divided(at.t), mesh_, rank, options_)).first->second;
+    model_.split_of = [this, at](std::int64_t samples) { return split(at.t, samples); };
+    partitions_.push_back(std::make_unique<Partition>(make_partition(model_, mesh_, mesh_.rank(at), options_)));
+    return *partitions_.back();
+  }
+
+  std::set<std::int64_t> microbatch_sizes() const {
+    std::set<std::int64_t> sizes;
+    for (const SameRanks& replica : replicas_) {
+      const std::int64_t part = part_size(options_.batch, mesh_.d(), replica.first);
+      for (int m = 0; m < options_.microbatches; ++m) sizes.insert(part_size(part, options_.microbatches, m));
+    }
+    return sizes;
   }
 
   /// Verifies the divided graphs of every tensor index, and finds those whose parts are alike.
@@ -90,17 +100,12 @@ class Verifier {
     std::map<std::vector<std::int64_t>, SameRanks> by_shapes;
     for (int t = 0; t < mesh_.t(); ++t) {
       std::vector<std::int64_t> shapes;  // of all values, each with its number of dims before it
-      std::set<std::int64_t> verified;
-      for (const SameRanks& replica : replicas_) {
-        const Partition& rank = partition({replica.first, 0, t});
-        for (const auto& [samples, split] : rank.graphs) {
-          for (const Value& value : split.graph.values()) {
-            shapes.push_back(value.shape.rank());
-            shapes.insert(shapes.end(), value.shape.begin(), value.shape.end());
-          }
-          if (verified.insert(samples).second)
-            append(result_.findings, verify_division(whole(samples), split, rank.place()));
+      for (const std::int64_t samples : microbatch_sizes()) {
+        for (const Value& value : split(t, samples).graph.values()) {
+          shapes.push_back(value.shape.rank());
+          shapes.insert(shapes.end(), value.shape.begin(), value.shape.end());
         }
+        append(result_.findings, verify_division(whole(samples), split(t, samples), {t, mesh_.t()}));
       }
       ++by_shapes.try_emplace(std::move(shapes), SameRanks{t, 0}).first->second.count;
     }
@@ -118,11 +123,13 @@ class Verifier {
   const GraphOfBatch& graph_of_;
   const Mesh& mesh_;
   const PartitionOptions& options_;
+  std::map<std::int64_t, Graph> wholes_;                       ///< by samples
+  std::map<std::int64_t, SplitPlan> plans_;                    ///< by samples
+  std::map<std::pair<int, std::int64_t>, SplitGraph> splits_;  ///< by tensor index and samples
+  DividedModel model_;
   std::vector<SameRanks> replicas_;
   std::vector<SameRanks> tensors_;
-  std::map<int, Partition> partitions_;   ///< by rank
-  std::map<int, DividedModel> divided_;   ///< by tensor index
-  std::map<std::int64_t, Graph> wholes_;  ///< by samples
+  std::vector<std::unique_ptr<Partition>> partitions_;
   Verification result_;
 };
 
