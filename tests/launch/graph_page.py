@@ -15,8 +15,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from browser import SKIPPED, browse, find_browser
+
 MODEL = "gpt:layers=22,width=64,heads=4,seq=32,vocab=64"
-SKIPPED = 77
 # What a person does, and what comes of it as JSON: a click on the first task of a layer, a turn of the wheel, a search.
 HANDS = """<pre id="done"></pre><script>
 addEventListener("load", () => {
@@ -43,16 +44,6 @@ addEventListener("load", () => {
   document.getElementById("done").textContent = JSON.stringify(said);
 });
 </script>"""
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-
-
-def browse(browser, address, *options):
-    """What the browser prints, and what the page's console says."""
-    with tempfile.TemporaryDirectory() as profile:
-        command = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}",
-                   "--virtual-time-budget=4000", "--enable-logging=stderr", "--v=0", *options, address]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
 def dead_links(folder):
@@ -109,7 +100,7 @@ def main():
     parser.add_argument("--binary", required=True)
     parser.add_argument("--keep", help="a folder for the files and the screenshot")
     arguments = parser.parse_args()
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    browser = find_browser()
     if browser is None or shutil.which("dot") is None:
         print("skipped: there is no browser, or no Graphviz")
         return SKIPPED

@@ -10,13 +10,12 @@ import html
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from graph_page import BROWSERS, SKIPPED, browse
+from browser import SKIPPED, browse, find_browser
 
 SCHEDULES = "gpipe,1f1b,interleaved,1f1b-overlap,interleaved-overlap,zb-h1,zb-h2,zb-1p,zb-2p,zb-v,dualpipe,dualpipe-v"
 TIMES = ["--tf", "18.522", "--tb", "18.086", "--tw", "9.337", "--tcomm", "0.601"]
@@ -92,7 +91,7 @@ def main():
     parser.add_argument("--binary", required=True)
     parser.add_argument("--keep", help="a folder for the page and its screenshot")
     arguments = parser.parse_args()
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    browser = find_browser()
     if browser is None:
         print("skipped: there is no browser")
         return SKIPPED
