@@ -11,6 +11,7 @@ const PART_COLOURS = {
 
 function errorText(predicted, measured) {
   if (!(measured > 0)) return "";
+  if (predicted >= 10 * measured) return `${numberText(Number((predicted / measured).toPrecision(3)))} times`;
   const percent = 100 * (predicted / measured - 1);
   return `${percent > 0 ? "+" : ""}${percent.toFixed(1)} %`;
 }
@@ -18,7 +19,7 @@ const pairCells = row => [msText(row.predicted_ms), msText(row.measured_ms), err
 
 function showGroups(id, groups, counts) {
   const rows = groups.map(group => [group.name, ...(counts ? [group.tasks.toLocaleString("en")] : []), ...pairCells(group)]);
-  byId(id).append(tableOf(rows, "numbers wide", ["", ...(counts ? ["tasks"] : []), "predicted", "measured", "error"]));
+  byId(id).append(numbersTable(["", ...(counts ? ["tasks"] : []), "predicted", "measured", "error"], rows));
 }
 function showTiles() {
   showTile("step predicted", msText(compared.predicted_step_ms), `by ${compared.by}`);
@@ -37,7 +38,8 @@ function showParts() {
 function showOutliers(panel) {
   const {largest_differences: tasks} = compared;
   const rows = tasks.map(task => [task.rank, task.id, task.name, ...pairCells(task)]);
-  const table = tableOf(rows, "numbers wide links", ["rank", "task", "name", "predicted", "measured", "error"]);
+  const table = numbersTable(["rank", "task", "name", "predicted", "measured", "error"], rows, 3);
+  table.classList.add("links");
   tasks.forEach(({rank, id}, i) => table.tBodies[0].rows[i].onclick = () => panel.find(String(rank), id));
   byId("outliers").append(table);
 }

@@ -16,6 +16,12 @@ function tableOf(rows, className, head) {
   table.append(element("tbody", "", ...rows.map(row => element("tr", "", ...row.map(cell => element("td", String(cell)))))));
   return table;
 }
+/** A table of numbers whose first `texts` columns are words. */
+function numbersTable(head, rows, texts = 1) {
+  const table = tableOf(rows, "numbers", head);
+  for (const row of table.rows) [...row.cells].slice(0, texts).forEach(cell => cell.className = "text");
+  return table;
+}
 
 class GanttPanel {
   constructor(step) {
@@ -50,7 +56,10 @@ class GanttPanel {
   }
 
   choose(chosen) {
-    if (!chosen) return this.showTotals();
+    if (!chosen) {
+      history.replaceState(null, "", location.pathname + location.search);
+      return this.showTotals();
+    }
     const {place, task} = chosen;
     this.facts.replaceChildren(element("h1", this.step.name(place, task)),
                                element("p", "", element("code", this.step.id(place, task))),
@@ -64,9 +73,8 @@ class GanttPanel {
     this.facts.replaceChildren(
         element("h1", "All tasks of the step"),
         element("p", "Click a task for its facts. The wheel zooms, a drag moves, a double click shows a task large."),
-        tableOf(rows, "numbers", ["", "tasks", ...this.step.sides.map(({name}) => `${name} ms`)]),
-        element("p", "Milliseconds are the mean over ranks; communication counts from when it was posted."));
-    history.replaceState(null, "", location.pathname + location.search);
+        numbersTable(["milliseconds", "tasks", ...this.step.sides.map(({name}) => name)], rows),
+        element("p", "The mean over ranks; communication counts from when it was posted."));
   }
   /** #rank=3&task=F.m0.s0.d0.t1.n12 */
   followHash() {

@@ -62,14 +62,17 @@ function showRanks() {
   const {use} = past, lines = columns => columns.map((values, i) => ({name: `rank ${i}`, colour: rankColour(i, columns.length), x: use.step, values}));
   new StepPlot(byId("cpu"), lines(use.cpu_percent), {fromZero: true, text: percent => `${numberText(percent)} %`});
   new StepPlot(byId("memory"), lines(use.memory_mib), {fromZero: true, text: mib => bytesText((mib ?? 0) * 2 ** 20)});
-  byId("ranks").append(tableOf(
+  byId("ranks").append(numbersTable(
+      ["rank", "place", "host", "layers", "parameters", "step", "memory planned", "used"],
       run.ranks.map(rank => [rank.rank, rank.place, rank.host, rank.layers, rank.parameters.toLocaleString("en"), msText(rank.step_ms),
                              bytesText(rank.planned_bytes), bytesText(rank.used_bytes)]),
-      "numbers wide", ["rank", "place", "host", "layers", "parameters", "step", "memory planned", "used"]));
-  byId("communication").append(tableOf(
-      run.communication.map(({kind, ranks, count, bytes, seconds}) => [kind, ranks, count.toLocaleString("en"), bytesText(bytes),
-                             timeText(seconds / count * 1e6), seconds > 0 ? scaled(bytes / seconds, "B/s") : ""]),
-      "numbers wide", ["kind", "ranks", "count", "bytes", "mean time", "rate"]));
+      4));
+  byId("communication").append(numbersTable(
+      ["kind", "ranks", "count", "bytes", "mean time", "rate"],
+      run.communication.map(({kind, ranks, count, bytes, seconds}) => [
+        kind, ranks, count.toLocaleString("en"), bytesText(bytes), timeText(seconds / count * 1e6),
+        seconds > 0 ? scaled(bytes / seconds, "B/s") : ""
+      ])));
 }
 
 byId("title").textContent = run.folder;
