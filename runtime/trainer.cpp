@@ -14,6 +14,7 @@
 #include "kernels/matmul.h"
 #include "models/optimizer.h"
 #include "parallel/partition.h"
+#include "parallel/verify/verify.h"
 #include "runtime/dump.h"
 #include "runtime/model_source.h"
 #include "runtime/partition_options.h"
@@ -153,8 +154,18 @@ class Trainer {
     classifies_ = data_->label().dtype == DataType::i64 && data_->label().sample_shape.rank() == 0;
     options.needs_output = !config_.dump.empty() || classifies_;
     partition_ = std::make_unique<Partition>(model_->partition(mesh, world_.rank(), options));
+    if (world_.rank() == 0 && whole_ != nullptr) verify_tasks(mesh, options);
     if (config_.val_every > 0) prepare_validation(mesh, options);
     flops_per_step_ = partition_->summary.flops_per_sample * static_cast<double>(batch_);
+  }
+
+  /// Tasks that do not compute the model would train another one without a word. A rank's file of a model says too
+  /// little of the other ranks for that.
+  void verify_tasks(const Mesh& mesh, const PartitionOptions& options) {
+    const Verification found =
+        verify([this](std::int64_t samples) { return whole_->graph(samples, true); }, mesh, options);
+    if (!found.holds()) throw InternalError(fmt::format("{}: {}", found.summary(), found.findings.front().to_string()));
+    verification_ = found.summary();
   }
 
   void prepare_validation(const Mesh& mesh, PartitionOptions options) {
@@ -246,6 +257,7 @@ class Trainer {
     plan.instruction_set = name_of_isa();
     plan.notes = model_->notes();
     plan.notes.insert(plan.notes.end(), partition_->notes.begin(), partition_->notes.end());
+    if (!verification_.empty()) plan.notes.push_back(verification_);
     return plan;
   }
 
@@ -275,7 +287,8 @@ class Trainer {
   std::unique_ptr<RankState> state_;
   std::unique_ptr<Dataset> validation_;
   std::unique_ptr<Partition> validation_partition_;
-  bool classifies_ = false;  ///< samples have one label each
+  std::string verification_;  ///< of rank 0; empty on the others
+  bool classifies_ = false;   ///< samples have one label each
   bool writes_text_ = false;
   double peak_ = 0;  ///< FLOP/s of all ranks' cores together
   std::int64_t batch_ = 0;

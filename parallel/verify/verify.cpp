@@ -136,13 +136,13 @@ class Verifier {
 }  // namespace
 
 std::string Verification::summary() const {
-  const std::string seen = fmt::format("{} tasks on {} ranks", tasks, ranks);
   if (!holds())
-    return fmt::format("not verified: {} finding{} in {}", findings.size(), findings.size() == 1 ? "" : "s", seen);
+    return fmt::format("not verified: {} finding{} in {} tasks on {} ranks", findings.size(),
+                       findings.size() == 1 ? "" : "s", tasks, ranks);
   return fmt::format(
-      "verified: {} ({} of them stand for all): they compute the graph, {} messages and {} parts in collectives match, "
-      "nobody waits for ever",
-      seen, classes, transfers, collectives);
+      "verified: {} tasks on {} ranks compute the model ({} ranks stand for all), {} messages and {} parts in "
+      "collectives match, nobody waits for ever",
+      tasks, ranks, classes, transfers, collectives);
 }
 
 Verification verify(const GraphOfBatch& graph_of, const Mesh& mesh, const PartitionOptions& options) {

@@ -22,7 +22,7 @@ struct Verification {
   std::vector<Finding> findings;
 
   bool holds() const { return findings.empty(); }
-  /// "verified: 5312 tasks on 8 ranks ..." or "not verified: 3 findings ...", one line.
+  /// "verified: 5312 tasks on 8 ranks compute the model ..." or "not verified: 3 findings in ...", one line.
   std::string summary() const;
 };
 

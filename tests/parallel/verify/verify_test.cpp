@@ -97,7 +97,7 @@ TEST(Verify, ClassesStandForAllRanks) {
 TEST(Verify, SaysWhatWasProven) {
   Verification verified = verification({1, 2, 1, 2});
   EXPECT_TRUE(verified.summary().starts_with(
-      fmt::format("verified: {} tasks on 2 ranks (2 of them stand for all)", verified.tasks)))
+      fmt::format("verified: {} tasks on 2 ranks compute the model (2 ranks stand for all)", verified.tasks)))
       << verified.summary();
   verified.findings.push_back({"reads h before it is made", 1, 7, "F.m0.s1.d0.t0.n3"});
   EXPECT_EQ(verified.summary(), fmt::format("not verified: 1 finding in {} tasks on 2 ranks", verified.tasks));
