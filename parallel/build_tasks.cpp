@@ -203,7 +203,9 @@ class Builder {
     sum.kind = TaskKind::all_reduce;
     sum.queue = QueueId::data_comm;
     sum.axis = Axis::world;
-    sum.bytes = 3 * static_cast<std::int64_t>(sizeof(double));
+    // Loss, correct samples, and a square norm for each parameter.
+    const auto numbers = 2 + graph(0).gradient_of.size();
+    sum.bytes = static_cast<std::int64_t>(numbers * sizeof(double));
     deps.push_back(append(sum, deps));
     if (in_.forward_only) return;
     if (!in_.clips) deps.pop_back();

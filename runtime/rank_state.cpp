@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iterator>
+#include <numeric>
 
 #include "kernels/error.h"
 #include "kernels/optimizer.h"
@@ -12,6 +14,9 @@
 
 namespace dml {
 namespace {
+
+/// Where the parameters' square norms begin in the sums of a step.
+constexpr std::ptrdiff_t kParameterSums = 2;
 
 /// Parameters, gradients and the optimizer's states.
 int num_flat_buffers(const OptimizerConfig& optimizer) { return 2 + optimizer.num_states(); }
@@ -41,6 +46,7 @@ RankState::RankState(const Partition& partition, const OptimizerConfig& optimize
   flat_ = Arena(stride_ * num_flat_buffers(optimizer) * 4);
   if (stride_ > 0) std::fill_n(flat(kParameters), stride_ * num_flat_buffers(optimizer), 0.0F);
   load_parameters();
+  sums_.resize(kParameterSums + partition.split().graph.gradient_of.size());
   compile(training_, partition);
 }
 
@@ -126,7 +132,6 @@ void RankState::load(Pass& pass, const Dataset& data, std::int64_t step, std::in
 }
 
 void RankState::run_step() {
-  totals_ = {};
   // The gradient of a weight that is shared with another stage, and all of whose addends are computed there.
   for (std::size_t i = 0; i < computed_.size(); ++i) {
     const Segment& segment = partition().layout.segments[i];
@@ -141,20 +146,25 @@ StepTotals RankState::validate(const Dataset& data, std::int64_t index, std::int
     std::memcpy(view.data, trained.data, view.num_bytes());
   }
   load(validation_, data, index, batch, 0);
-  totals_ = {};
   validation_.executor->begin_step();
   validation_.executor->run();
   validation_.executor->end_step();
-  return totals_;
+  return totals();
 }
 
-double RankState::own_square_norm() const {
-  double sum = 0;
+StepTotals RankState::totals() const {
+  return {sums_[0], std::accumulate(sums_.begin() + kParameterSums, sums_.end(), 0.0), sums_[1]};
+}
+
+void RankState::sum_squares() {
+  const auto& gradient_of = partition().split().graph.gradient_of;
   for (std::size_t i = 0; i < owned_.size(); ++i) {
+    if (!owned_[i]) continue;
     const Segment& segment = partition().layout.segments[i];
-    if (owned_[i]) sum += cpu::sum_of_squares(flat(kGradients) + segment.begin, segment.count);
+    const auto number = std::distance(gradient_of.begin(), gradient_of.find(segment.value));
+    sums_[static_cast<std::size_t>(kParameterSums + number)] =
+        cpu::sum_of_squares(flat(kGradients) + segment.begin, segment.count);
   }
-  return sum;
 }
 
 void RankState::gather_totals(const Pass& pass) {
@@ -165,9 +175,10 @@ void RankState::gather_totals(const Pass& pass) {
     if (loss) local_loss_ += static_cast<double>(*loss.f32());
   }
   const bool speaks = partition.at.t == 0;
-  totals_.loss = speaks ? local_loss_ : 0;
-  totals_.square_norm = &pass == &training_ ? own_square_norm() : 0;
-  totals_.correct = speaks && partition.keeps_output ? static_cast<double>(count_correct(pass)) : 0;
+  std::fill(sums_.begin(), sums_.end(), 0.0);
+  sums_[0] = speaks ? local_loss_ : 0;
+  sums_[1] = speaks && partition.keeps_output ? static_cast<double>(count_correct(pass)) : 0;
+  if (&pass == &training_) sum_squares();
 }
 
 /// Rows of [samples, classes] logits whose largest entry is the label's; 0 where the output is something else.
@@ -188,13 +199,13 @@ std::int64_t RankState::count_correct(const Pass& pass) const {
 }
 
 Ticket RankState::post_totals() {
-  return groups_.world->all_reduce({&totals_, DataType::f64, Shape{sizeof(StepTotals) / sizeof(double)}});
+  return groups_.world->all_reduce({sums_.data(), DataType::f64, Shape{static_cast<std::int64_t>(sums_.size())}});
 }
 
 void RankState::update() {
   float factor = 1;
   if (optimizer_.clip > 0) {
-    factor = static_cast<float>(std::min(1.0, optimizer_.clip / (std::sqrt(totals_.square_norm) + 1e-6)));
+    factor = static_cast<float>(std::min(1.0, optimizer_.clip / (std::sqrt(totals().square_norm) + 1e-6)));
   }
   for (const Segment& segment : partition().layout.segments) {
     float* weights = flat(kParameters) + segment.begin;

@@ -35,7 +35,9 @@ class RankState {
   /// The totals of one batch of `data` without training on it; running statistics stay as they are.
   StepTotals validate(const Dataset& data, std::int64_t index, std::int64_t batch);
 
-  const StepTotals& totals() const { return totals_; }
+  /// Of the last step. The norm's addends are parameters, in the order of the model: the same sum in every layout that
+  /// splits none of them otherwise.
+  StepTotals totals() const;
   /// This rank's own addend of the loss, for messages.
   double local_loss() const { return local_loss_; }
   const Partition& partition() const { return *training_.partition; }
@@ -69,7 +71,7 @@ class RankState {
   std::int64_t count_correct(const Pass& pass) const;
   Ticket post_totals();
   void update();
-  double own_square_norm() const;
+  void sum_squares();
   std::string describe(const Task& task) const;
 
   OptimizerConfig optimizer_;
@@ -79,7 +81,7 @@ class RankState {
   std::vector<bool> owned_;     ///< by segment: this rank speaks for it in the norm
   std::vector<bool> computed_;  ///< by segment: an addend of its gradient is computed on this rank
   double step_rate_ = 0, correction1_ = 1, correction2_ = 1;
-  StepTotals totals_;
+  std::vector<double> sums_;  ///< over all ranks: loss, correct samples, and each parameter's square norm
   double local_loss_ = 0;
   std::vector<std::int64_t> ids_;
   Pass training_, validation_;
