@@ -7,7 +7,8 @@ const PLOT = {
   right: 12,
   top: 8,
   bottom: 26,
-  height: 210
+  height: 210,
+  legend: 25  // what a chart without one is higher by, so that neighbours end alike
 };
 const FEW = 10;  // lines that a tip lists one by one
 
@@ -35,9 +36,10 @@ function legendOf(entries) {
 
 /** What charts have in common: a place of changing width, a scale from 0 or the least value, and lines across it. */
 class Plot {
-  constructor(host) {
+  constructor(host, hasLegend) {
     this.host = host;
-    this.root = svg("svg", {height: PLOT.height, role: "img"});
+    this.height = PLOT.height + (hasLegend ? 0 : PLOT.legend);
+    this.root = svg("svg", {height: this.height, role: "img"});
     host.append(this.root);
     new ResizeObserver(() => this.draw()).observe(host);
   }
@@ -56,23 +58,24 @@ class Plot {
   }
   tickText(tick) { return numberText(tick); }
   y(value) {
-    return PLOT.top + (this.high - value) / (this.high - this.low) * (PLOT.height - PLOT.top - PLOT.bottom);
+    return PLOT.top + (this.high - value) / (this.high - this.low) * (this.height - PLOT.top - PLOT.bottom);
   }
   below(x, text, anchor = "middle") {
-    this.root.append(svg("text", {x, y: PLOT.height - 9, "text-anchor": anchor}, text));
+    this.root.append(svg("text", {x, y: this.height - 9, "text-anchor": anchor}, text));
   }
 }
 
 /** `series`: [{name, colour, x, values}], steps on the x axis. Stacked ones share x, the first lies at the bottom. */
 class StepPlot extends Plot {
   constructor(host, series, {stacked = false, fromZero = false, text = numberText} = {}) {
-    super(host);
+    const hasLegend = series.length > 1 && series.length <= FEW;
+    super(host, hasLegend);
     this.series = series.filter(one => one.values.some(value => value !== null));
     this.text = text;
     this.tickText = text;
     this.stacked = stacked;
     this.fromZero = fromZero;
-    if (series.length > 1 && series.length <= FEW) host.append(legendOf(series.map(({colour, name}) => [colour, name])));
+    if (hasLegend) host.append(legendOf(series.map(({colour, name}) => [colour, name])));
     this.root.addEventListener("pointermove", event => this.hover(event));
     this.root.addEventListener("pointerleave", () => {
       hideTip();
@@ -135,7 +138,7 @@ class StepPlot extends Plot {
     const step = this.first + (event.offsetX - PLOT.left) / (this.width - PLOT.left - PLOT.right) * (this.last - this.first);
     const {x} = this.series[0], at = this.nearest(x, step), value = one => one.values[this.nearest(one.x, step)];
     this.cross?.remove();
-    this.cross = svg("line", {class: "cross", x1: this.x(x[at]), x2: this.x(x[at]), y1: PLOT.top, y2: PLOT.height - PLOT.bottom});
+    this.cross = svg("line", {class: "cross", x1: this.x(x[at]), x2: this.x(x[at]), y1: PLOT.top, y2: this.height - PLOT.bottom});
     this.root.append(this.cross);
     const shown = this.series.length <= FEW ? this.series : [this.closest(event.offsetY, value)];
     showTip(event, [`step ${numberText(x[at])}`, ...shown.map(one => `${one.name}: ${this.text(value(one))}`)]);
@@ -152,7 +155,7 @@ class StepPlot extends Plot {
 /** A stacked column for each of `names`; `parts`: [{name, colour, values}], the first lies at the bottom. */
 class ColumnPlot extends Plot {
   constructor(host, names, parts, {text = numberText, title = name => name} = {}) {
-    super(host);
+    super(host, true);
     Object.assign(this, {names, parts, text, tickText: text, title});
     host.append(legendOf(parts.map(({colour, name}) => [colour, name])));
     this.root.addEventListener("pointermove", event => this.hover(event));

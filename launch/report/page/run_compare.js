@@ -9,12 +9,6 @@ const PART_COLOURS = {
   bubble: "bubble"
 };
 
-function errorText(predicted, measured) {
-  if (!(measured > 0)) return "";
-  if (predicted >= 10 * measured) return `${numberText(Number((predicted / measured).toPrecision(3)))} times`;
-  const percent = 100 * (predicted / measured - 1);
-  return `${percent > 0 ? "+" : ""}${percent.toFixed(1)} %`;
-}
 const pairCells = row => [msText(row.predicted_ms), msText(row.measured_ms), errorText(row.predicted_ms, row.measured_ms)];
 
 function showGroups(id, groups, counts) {

@@ -20,6 +20,14 @@ function ticksOf(low, high, count) {
   return ticks;
 }
 
+/** How times on a clock are written so that neighbours differ. */
+function clockTexts(ticks) {
+  const [unit, name] = Math.max(...ticks) < 1e3 ? [1, "µs"] : Math.max(...ticks) < 1e6 ? [1e3, "ms"] : [1e6, "s"];
+  const step = ticks.length > 1 ? (ticks[1] - ticks[0]) / unit : 1;
+  const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+  return tick => tick === 0 ? "0" : `${(tick / unit).toFixed(digits)} ${name}`;
+}
+
 class Gantt {
   /** `chosen` is called with what a click chooses, {place, task}, or null. */
   constructor(step, frame, chosen) {
@@ -46,7 +54,7 @@ class Gantt {
   // --- where rows are ---
   layOut() {
     const {sides, ranks} = this.step, num = sides.length * ranks.length;
-    const height = num <= 8 ? 42 : num <= 16 ? 34 : num <= 32 ? 24 : num <= 80 ? 17 : 12;
+    const height = num <= 4 ? 58 : num <= 8 ? 42 : num <= 16 ? 34 : num <= 32 ? 24 : num <= 80 ? 17 : 12;
     this.rows = [];
     let top = GANTT.axis;
     const add = (side, place) => {
@@ -140,8 +148,8 @@ class Gantt {
     c.rect(GANTT.gutter, scroll, this.width, this.seen);
     c.clip();
     for (const row of visible) {
-      if (this.hovered?.place === row.place) this.outline(row, this.hovered.task, "ink", 1.5);
-      if (this.selected?.place === row.place) this.outline(row, this.selected.task, "accent", 2.5);
+      if (this.hovered?.place === row.place) this.outline(row, this.hovered.task, 1.5);
+      if (this.selected?.place === row.place) this.outline(row, this.selected.task, 2.5);
     }
     c.restore();
     this.drawAxis();
@@ -165,8 +173,9 @@ class Gantt {
     const c = this.context;
     c.fillStyle = this.palette.line;
     c.fillRect(0, GANTT.axis - 1, this.width, 1);
-    for (const tick of this.ticks())
-      this.text(timeText(tick), Math.min(this.x(tick), this.width - 30), GANTT.axis / 2, `11px ${FONT}`, "faint", "center");
+    const ticks = this.ticks(), text = clockTexts(ticks);
+    for (const tick of ticks)
+      this.text(text(tick), Math.min(this.x(tick), this.width - 30), GANTT.axis / 2, `11px ${FONT}`, "faint", "center");
   }
   drawLabel(row) {
     const rank = this.step.ranks[row.place], size = Math.min(12, row.height - 3), middle = row.top + row.height / 2;
@@ -202,22 +211,26 @@ class Gantt {
     c.fillRect(from, row.top + lane.top, to - from, lane.height);
     c.globalAlpha = 1;
     if (lane.height < 9 || to - from < 26) return;
-    const label = this.cut(program.queue[task] > 0 ? this.step.name(row.place, task) : `${program.phase[task]}${program.microbatch[task]} ${this.step.name(row.place, task)}`, to - from - 6);
+    const before = program.queue[task] > 0 ? "" : `${program.phase[task]}${program.microbatch[task]} `;
+    const label = this.cut(before, this.step.name(row.place, task), to - from - 6);
     if (label) this.text(label, from + 3, row.top + lane.top + lane.height / 2 + 0.5, `${Math.min(11, lane.height - 1)}px ${FONT}`, "on-task");
   }
-  cut(text, room) {
+  /** As much of a task's name as there is room for: without its layer, then without its end. */
+  cut(before, name, room) {
     const c = this.context;
     c.font = `11px ${FONT}`;
-    const width = c.measureText(text).width;
-    if (width <= room) return text;
-    const keep = Math.floor(text.length * room / width) - 1;
-    return keep > 2 ? text.slice(0, keep) + "…" : "";
+    for (const text of [before + name, before + name.replace(/^\/[^/]*\//, "")]) {
+      if (c.measureText(text).width <= room) return text;
+    }
+    const text = before + name.replace(/^\/[^/]*\//, "");
+    const keep = Math.floor(text.length * room / c.measureText(text).width) - 1;
+    return keep > 1 ? text.slice(0, keep) + "…" : "";
   }
-  outline(row, task, colour, width) {
+  outline(row, task, width) {
     const {begin, end} = row.side.ranks[row.place], lane = this.lanes[row.place][this.step.program(row.place).queue[task]];
     if (!(begin[task] >= 0)) return;
     const left = this.x(begin[task]), c = this.context;
-    c.strokeStyle = this.palette[colour];
+    c.strokeStyle = this.palette.ink;
     c.lineWidth = width;
     c.strokeRect(left - 1, row.top + lane.top - 1, Math.max(3, this.x(end[task]) - left + 1), lane.height + 2);
   }

@@ -71,7 +71,7 @@ class GanttPanel {
     const ms = us => (us / 1e3).toFixed(3);
     const rows = this.step.totals().map(({kind, count, us}) => [TASK_KINDS[kind], count.toLocaleString("en"), ...us.map(ms)]);
     this.facts.replaceChildren(
-        element("h1", "All tasks of the step"),
+        element("h1", this.step.left_out.tasks > 0 ? "The drawn tasks" : "All tasks of the step"),
         element("p", "Click a task for its facts. The wheel zooms, a drag moves, a double click shows a task large."),
         numbersTable(["milliseconds", "tasks", ...this.step.sides.map(({name}) => name)], rows),
         element("p", "The mean over ranks; communication counts from when it was posted."));

@@ -23,8 +23,8 @@ class Step {
     for (const side of this.sides) side.ranks = side.ranks.map(times => this.clockTimes(times));
   }
 
-  /** Differences of whole units to microseconds since the step began. */
-  clockTimes({start, length}) {
+  /** Differences of whole units to microseconds since the step began; NaN where a task did not run. */
+  clockTimes({start, length, processor}) {
     const begin = new Float64Array(start.length), end = new Float64Array(start.length);
     let at = 0;
     start.forEach((difference, task) => {
@@ -32,7 +32,7 @@ class Step {
       begin[task] = length[task] < 0 ? NaN : at * this.unit_us;
       end[task] = begin[task] + length[task] * this.unit_us;
     });
-    return {begin, end};
+    return {begin, end, processor: processor?.map(units => units < 0 ? NaN : units * this.unit_us)};
   }
   kindOf(program, task) {
     const kind = this.kinds[program.kind[task]];
@@ -87,7 +87,28 @@ function timeText(us) {
   return `${Number(number.toPrecision(4))} ${unit}`;
 }
 
-/** Rows of a name and a text: all that is known of a task. */
+const percentText = (part, whole) => whole > 0 ? `${(100 * part / whole).toFixed(1)} %` : "";
+/** Predicted over measured, as what is too much or too little. */
+function errorText(predicted, measured) {
+  if (!(measured > 0)) return "";
+  if (predicted >= 10 * measured) return `${Number((predicted / measured).toPrecision(3))} times`;
+  const percent = (100 * (predicted / measured - 1)).toFixed(1);
+  return `${percent > 0 ? "+" : ""}${Number(percent) === 0 ? "0.0" : percent} %`;
+}
+const clockText = us => `${(us / 1e3).toFixed(3)} ms`;
+const rateText = (number, us, unit) => us > 0 && number > 0 ? `, ${scaled(number / us * 1e6, `${unit}/s`)}` : "";
+
+/** Rows of a name and a text: when a task ran on a side. */
+function timesOf({name, ranks}, place, task) {
+  const {begin, end, processor} = ranks[place], length = end[task] - begin[task];
+  if (!(begin[task] >= 0)) return [[name, "did not run"]];
+  const rows = [[name, timeText(length)], ["", `from ${clockText(begin[task])}`], ["", `to ${clockText(end[task])}`]];
+  if (processor?.[task] >= 0)
+    rows.push(["on the processor", `${timeText(processor[task])}, ${percentText(processor[task], length)}`]);
+  return rows;
+}
+
+/** Rows of a name and a text: all that is known of a task. Rates are by the last side's time, the measured one. */
 function factsOf(step, place, task) {
   const program = step.program(place), rank = step.ranks[place], kind = step.kinds[program.kind[task]];
   const rows = [
@@ -99,14 +120,10 @@ function factsOf(step, place, task) {
   if (kind === "send" || kind === "receive")
     rows.push([kind === "send" ? "to" : "from", `rank ${rank.rank + program.peer[task]}`]);
   if (kind.startsWith("all_")) rows.push(["among", GROUP_OF_AXIS[program.axis[task]]]);
-  for (const side of step.sides) {
-    const {begin, end} = side.ranks[place];
-    rows.push([side.name, begin[task] >= 0 ? `${timeText(end[task] - begin[task])}, from ${timeText(begin[task])} to ${timeText(end[task])}` : "did not run"]);
-  }
-  const lengths = step.sides.map(side => step.length(side, place, task)), us = lengths[lengths.length - 1];
-  if (lengths.length === 2 && lengths[1] > 0)
-    rows.push(["difference", `${timeText(lengths[0] - lengths[1])}, ${(100 * (lengths[0] / lengths[1] - 1)).toFixed(1)} %`]);
-  rows.push(["bytes", bytesText(program.bytes[task]) + (us > 0 && program.bytes[task] > 0 ? `, ${scaled(program.bytes[task] / us * 1e6, "B/s")}` : "")]);
-  rows.push(["FLOP", scaled(program.flops[task], "FLOP") + (us > 0 && program.flops[task] > 0 ? `, ${scaled(program.flops[task] / us * 1e6, "FLOP/s")}` : "")]);
+  for (const side of step.sides) rows.push(...timesOf(side, place, task));
+  const lengths = step.sides.map(side => step.length(side, place, task)), us = lengths.at(-1);
+  if (lengths.length === 2) rows.push(["difference", `${timeText(lengths[0] - us)}, ${errorText(lengths[0], us)}`]);
+  rows.push(["bytes", bytesText(program.bytes[task]) + rateText(program.bytes[task], us, "B")],
+            ["FLOP", scaled(program.flops[task], "FLOP") + rateText(program.flops[task], us, "FLOP")]);
   return rows;
 }

@@ -20,8 +20,8 @@ function median(numbers) {
 function showTiles() {
   const {steps, counts} = past, loss = steps.loss.filter(value => value !== null);
   const settled = values => median(values.slice(values.length > 4 ? 2 : 0));
-  const last = steps.step.at(-1), used = Math.max(...run.ranks.map(rank => rank.used_bytes));
-  showTile("loss", loss.length ? numberText(loss.at(-1)) : "none", `from ${loss.length ? numberText(loss[0]) : "none"} in ${counted(Math.round(last), "step")}`);
+  const used = Math.max(...run.ranks.map(rank => rank.used_bytes));
+  showTile("loss", loss.length ? numberText(loss.at(-1)) : "none", `from ${loss.length ? numberText(loss[0]) : "none"} in ${counted(run.num_steps, "step")}`);
   showTile("step", msText(settled(steps.step_ms)), "median of the steps");
   showTile(`${counts}/s`, scaled(settled(steps.rate), ""), "median of the steps");
   showTile("FLOP/s", scaled(settled(steps.flops_per_s), ""), "of the model, all ranks");

@@ -95,6 +95,7 @@ std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::e
 std::string run_page(const std::string& folder, const Config& config, const RunPlan& plan, const RunSummary& summary,
                      const RunHistory& history, const std::string& step_chart) {
   const Json run{{"folder", folder},
+                 {"num_steps", plan.num_steps},
                  {"facts", facts_of(folder, plan, summary)},
                  {"notes", plan.notes},
                  {"config", write_config(config)},

@@ -14,12 +14,14 @@ using Json = nlohmann::ordered_json;
 constexpr double kUnitSeconds = 1e-7;
 constexpr double kMicroseconds = 1e6;
 
-/// Start and end in seconds; none where start is negative.
+/// Seconds; none where start is negative. `processor` is -1 where unknown.
 struct Interval {
-  double start = -1, end = -1;
+  double start = -1, end = -1, processor = -1;
   bool ran() const { return start >= 0; }
   double length() const { return end - start; }
 };
+
+std::int64_t units(double seconds) { return std::llround(seconds / kUnitSeconds); }
 
 /// What is the same of a task on all ranks of a program.
 struct ProgramTask {
@@ -66,6 +68,7 @@ class Chart {
   void find_longest(ChartProgram& program) const;
   Json program_json(const ChartProgram& program) const;
   Json rank_json(std::size_t place) const;
+  static Json times_json(const std::vector<Interval>& intervals, const ChartProgram& program);
   Json side_json(std::size_t side) const;
   std::size_t program_of(std::size_t place) const { return program_of_[place]; }
 
@@ -92,7 +95,7 @@ Chart::Intervals Chart::intervals_of(const Timeline& timeline) const {
   for (const Span& span : timeline.spans) {
     const auto place = place_of.find(span.rank);
     if (place == place_of.end()) continue;
-    intervals[place->second].at(static_cast<std::size_t>(span.task)) = {span.start, span.end};
+    intervals[place->second].at(static_cast<std::size_t>(span.task)) = {span.start, span.end, span.processor};
   }
   return intervals;
 }
@@ -196,20 +199,29 @@ Json Chart::rank_json(std::size_t place) const {
   return {{"rank", rank}, {"d", at.d}, {"p", at.p}, {"t", at.t}, {"program", program_of(place)}};
 }
 
+Json Chart::times_json(const std::vector<Interval>& intervals, const ChartProgram& program) {
+  Json starts = Json::array(), lengths = Json::array(), processor = Json::array();
+  std::int64_t last = 0;
+  bool any_known = false;
+  for (const std::size_t task : program.chosen) {
+    const Interval& interval = intervals[task];
+    const std::int64_t start = interval.ran() ? units(interval.start) : last;
+    const bool known = interval.ran() && interval.processor >= 0;
+    starts.push_back(start - last);
+    lengths.push_back(interval.ran() ? units(interval.end) - start : -1);
+    processor.push_back(known ? units(interval.processor) : -1);
+    any_known = any_known || known;
+    last = start;
+  }
+  Json json{{"start", std::move(starts)}, {"length", std::move(lengths)}};
+  if (any_known) json["processor"] = std::move(processor);
+  return json;
+}
+
 Json Chart::side_json(std::size_t side) const {
   Json json{{"name", sides_[side].name}, {"ranks", Json::array()}};
-  for (std::size_t place = 0; place < ranks_.size(); ++place) {
-    Json starts = Json::array(), lengths = Json::array();
-    std::int64_t last = 0;
-    for (const std::size_t task : programs_[program_of(place)].chosen) {
-      const Interval& interval = intervals_[side][place][task];
-      const std::int64_t start = interval.ran() ? std::llround(interval.start / kUnitSeconds) : last;
-      starts.push_back(start - last);
-      lengths.push_back(interval.ran() ? std::llround(interval.end / kUnitSeconds) - start : -1);
-      last = start;
-    }
-    json["ranks"].push_back({{"start", std::move(starts)}, {"length", std::move(lengths)}});
-  }
+  for (std::size_t place = 0; place < ranks_.size(); ++place)
+    json["ranks"].push_back(times_json(intervals_[side][place], programs_[program_of(place)]));
   return json;
 }
 

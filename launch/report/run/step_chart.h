@@ -18,13 +18,13 @@ struct ChartSide {
   const Timeline* timeline = nullptr;
 };
 
-/// What a page holds of all sides together: about two megabytes.
-inline constexpr std::size_t kMostChartSpans = 150'000;
+/// What a page holds of all sides together: about 2.5 megabytes.
+inline constexpr std::size_t kMostChartSpans = 300'000;
 
-/// JSON: `names`, `kinds`; `programs`, each the columns of its tasks; `ranks` with coordinate, program and the two
-/// words of all ids; `sides` with the columns `start` (each less the one before) and `length` of each rank in units of
-/// `unit_us`, a length of -1 for a task that did not run. Beyond `most_spans` the shortest tasks are left out, on all
-/// ranks of a program alike; `left_out` says how many, and how long the longest of them is.
+/// JSON: `names`, `kinds`; `programs`, each the columns of its tasks; `ranks` with coordinate and program; `sides` with
+/// the columns of each rank in units of `unit_us`: `start` (each less the one before), `length` (-1 where a task did
+/// not run) and `processor` (-1 where unknown; left out where all are). Beyond `most_spans` the shortest tasks are left
+/// out, on all ranks of a program alike; `left_out` says how many, and how long the longest of them is.
 std::string step_chart_json(std::span<const RankTasks> ranks, std::span<const ChartSide> sides, const Mesh& mesh,
                             const TaskName& name_of_task, std::size_t most_spans = kMostChartSpans);
 

@@ -72,6 +72,8 @@ TEST(StepChart, TimesAreDifferencesInWholeUnits) {
   const Json& third = chart.at("sides").at(0).at("ranks").at(2);
   EXPECT_EQ(third.at("start"), (Json{20, 19980}));
   EXPECT_EQ(third.at("length"), (Json{19980, 5000}));
+  EXPECT_EQ(third.at("processor"), (Json{10000, -1}));
+  EXPECT_FALSE(chart.at("sides").at(0).at("ranks").at(3).contains("processor"));
 }
 
 TEST(StepChart, ATaskThatDidNotRunHasNoLength) {
