@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <map>
-#include <optional>
+#include <memory>
 #include <set>
 #include <vector>
 
@@ -23,7 +23,7 @@ namespace dml {
 namespace {
 
 /// For kernels, with all numbers of threads; communication takes a few more.
-constexpr double kKernelSeconds = 45;
+constexpr double kKernelSeconds = 42;
 constexpr int kMostRanks = 8;
 
 using CurvesByRanks = std::map<int, std::map<CommKind, CommCurve>>;
@@ -99,30 +99,29 @@ class Calibration {
     if (world.processes) {
       run_ranks(config_, world, [&](Communicator& comm) { run_process(comm, threads); });
     } else {
-      AtomicFile file(out_);
-      measure_all_kernels(hardware_, threads, terminal_);
-      finish(measure_threads(config_, terminal_), file);
+      measure_kernels_here(threads);
+      finish(measure_threads(config_, terminal_));
     }
   }
 
  private:
   void run_process(Communicator& world, const std::set<int>& threads) {
-    std::optional<AtomicFile> file;
-    if (world.rank() == 0) {
-      file.emplace(out_);
-      measure_all_kernels(hardware_, threads, terminal_);
-    }
+    if (world.rank() == 0) measure_kernels_here(threads);
     world.wait(world.barrier());
     const CurvesByRanks curves = measure_processes(world);
-    if (file) finish(curves, *file);
+    if (world.rank() == 0) finish(curves);
   }
 
-  void finish(const CurvesByRanks& curves, AtomicFile& file) {
+  void measure_kernels_here(const std::set<int>& threads) {
+    { const AtomicFile writable(out_); }  // before a minute is spent; nothing of it stays
+    measure_all_kernels(hardware_, threads, terminal_);
+  }
+
+  void finish(const CurvesByRanks& curves) {
     hardware_.comm = comm_tables(curves);
     derive_peaks_and_links(hardware_);
     hardware_.check();
-    file.stream() << write_hardware(hardware_);
-    file.commit();
+    write_file(out_, write_hardware(hardware_));
     terminal_.print(calibration_table(hardware_, terminal_.style()));
     terminal_.print(fmt::format("\nwrote {}: --hardware calibrated:{}\n", out_, out_));
   }

@@ -1,4 +1,4 @@
-// The only file that sees toml++.
+// One of the two files that see toml++; launch/hardware_file.cpp is the other.
 #include "launch/options/config_file.h"
 
 #include <fmt/format.h>
