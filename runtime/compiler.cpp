@@ -1,6 +1,7 @@
 #include "runtime/compiler.h"
 
 #include <algorithm>
+#include <set>
 
 #include "kernels/error.h"
 #include "models/op.h"
@@ -26,13 +27,14 @@ Compiler::Compiler(const ProgramInputs& inputs, Program& program)
       program_(program),
       in_place_(index(graph(0).num_nodes()), false),
       readers_(index(graph(0).num_values()), 0),
-      begun_(inputs.layout.segments.size(), false),
+      gradient_sums_(inputs.layout.segments.size()),
       waited_(inputs.tasks.tasks.size(), -1),
       places_(index(graph(0).num_values()) * inputs.graphs.size()) {}
 
 void Compiler::compile() {
   find_roots();
   find_in_place_sums();
+  find_gradient_sums();
   write_sequence();
   place_fixed();
   place_activations();
@@ -123,11 +125,36 @@ bool Compiler::writes_gradient(ValueId value) const {
          readers_[index(value)] == 0;
 }
 
-bool Compiler::begins_gradient(ValueId parameter) {
-  const auto segment = static_cast<std::size_t>(in_.layout.find(parameter));
-  const bool first = !begun_[segment];
-  begun_[segment] = true;
-  return first;
+void Compiler::find_gradient_sums() {
+  const Graph& g = graph(0);
+  for (std::size_t i = 0; i < gradient_sums_.size(); ++i) {
+    std::set<int> stages;
+    for (const ValueId addend : in_.map.addends(in_.layout.segments[i].value)) {
+      const NodeId producer = g.value(addend).producer;
+      if (!runs_here(producer)) continue;
+      stages.insert(in_.stages[index(producer)]);
+      gradient_sums_[i].open += static_cast<int>(in_.graphs.size());
+    }
+    for (const int stage : stages) gradient_sums_[i].stages.push_back({stage});
+  }
+}
+
+Compiler::StageSum& Compiler::stage_sum(ValueId addend) {
+  auto& stages = gradient_sums_[index(in_.layout.find(in_.map.addend_of(addend)))].stages;
+  const int stage = in_.stages[index(graph(0).value(addend).producer)];
+  const auto found =
+      std::find_if(stages.begin(), stages.end(), [&](const StageSum& sum) { return sum.stage == stage; });
+  DML_ASSERT(found != stages.end(), graph(0).value(addend).name);
+  return *found;
+}
+
+void Compiler::append_addend(std::int32_t id, Part part, ValueId addend) {
+  StageSum& sum = stage_sum(addend);
+  sequence_.push_back({Instruction::Kind::launch, id, part, !sum.begun, addend});
+  sum.begun = true;
+  GradientSum& gradient = gradient_sums_[index(in_.layout.find(in_.map.addend_of(addend)))];
+  if (--gradient.open == 0 && gradient.stages.size() > 1)
+    sequence_.push_back({Instruction::Kind::launch, id, Part::join_gradient, false, addend});
 }
 
 void Compiler::append_node(std::int32_t id) {
@@ -137,8 +164,7 @@ void Compiler::append_node(std::int32_t id) {
     if (is_sum(node) && !in_place_[index(t.node)]) sequence_.push_back({Instruction::Kind::launch, id, Part::copy});
     sequence_.push_back({Instruction::Kind::post, id});
   } else if (writes_gradient(node.outputs[0])) {
-    sequence_.push_back(
-        {Instruction::Kind::launch, id, Part::main, begins_gradient(in_.map.addend_of(node.outputs[0]))});
+    append_addend(id, Part::main, node.outputs[0]);
     return;
   } else if (!node.op->is_alias) {
     sequence_.push_back({Instruction::Kind::launch, id});
@@ -146,8 +172,7 @@ void Compiler::append_node(std::int32_t id) {
   for (const ValueId output : node.outputs) {
     if (in_.map.addend_of(output) == kNone) continue;
     if (is_communication(t)) wait_for(id);
-    sequence_.push_back(
-        {Instruction::Kind::launch, id, Part::add_gradient, begins_gradient(in_.map.addend_of(output)), output});
+    append_addend(id, Part::add_gradient, output);
   }
 }
 

@@ -16,13 +16,25 @@ class Compiler {
 
  private:
   /// What a step of the sequence does for its task beside the obvious.
-  enum class Part : std::uint8_t { main, copy, add_gradient };
+  enum class Part : std::uint8_t { main, copy, add_gradient, join_gradient };
   struct Slot {
     Instruction::Kind kind;
     std::int32_t task;
     Part part = Part::main;
     bool first_addend = false;  ///< of add_gradient, and of a product that writes a gradient: nothing is there yet
-    ValueId addend = kNone;     ///< of add_gradient
+    ValueId addend = kNone;     ///< of add_gradient and join_gradient
+  };
+  /// What the addends of one stage are summed in.
+  struct StageSum {
+    int stage = 0;
+    bool begun = false;
+    std::int64_t fixed = -1;  ///< bytes in the fixed arena; -1: the gradient itself
+  };
+  /// The gradient of a segment. Addends of several stages of this rank are summed stage by stage, and then together in
+  /// the order of stages: the same bits as where each stage is on a rank of its own.
+  struct GradientSum {
+    std::vector<StageSum> stages;
+    int open = 0;  ///< addends that are still to come
   };
   /// Where a buffer lies.
   struct Place {
@@ -49,7 +61,11 @@ class Compiler {
   void wait_for_old_sends(const Task& next);
   void append_node(std::int32_t id);
   bool writes_gradient(ValueId value) const;
-  bool begins_gradient(ValueId parameter);
+  void find_gradient_sums();
+  void append_addend(std::int32_t id, Part part, ValueId addend);
+  StageSum& stage_sum(ValueId addend);
+  const Segment& segment_of(ValueId addend) const;
+  float* sum_of(ValueId addend);
 
   // Memory.
   void place_fixed();
@@ -67,6 +83,7 @@ class Compiler {
   Instruction bind_slot(const Slot& slot);
   Kernel bind_node(const Task& task, const Slot& slot);
   Kernel bind_add_gradient(const Task& task, const Slot& slot);
+  Kernel bind_join_gradient(const Slot& slot);
   Instruction bind_post(std::int32_t id);
   std::function<Ticket()> post_of(const Task& task, Communicator& group);
   Communicator* group_of(const Task& task) const;
@@ -75,9 +92,9 @@ class Compiler {
   const ProgramInputs& in_;
   Program& program_;
   std::vector<ValueId> roots_;
-  std::vector<bool> in_place_;  ///< by node: an AllReduce on its input's memory
-  std::vector<int> readers_;    ///< by root: launches and sends that read it, aliases left out
-  std::vector<bool> begun_;     ///< by segment: a gradient addend has been written
+  std::vector<bool> in_place_;              ///< by node: an AllReduce on its input's memory
+  std::vector<int> readers_;                ///< by root: launches and sends that read it, aliases left out
+  std::vector<GradientSum> gradient_sums_;  ///< by segment
   std::vector<Slot> sequence_;
   std::vector<std::int32_t> waited_;  ///< by task: position of its wait, -1 before
   std::deque<std::int32_t> open_sends_;

@@ -48,6 +48,8 @@ Instruction Compiler::bind_slot(const Slot& slot) {
     launch.run = t.kind == TaskKind::update ? in_.end.update : in_.end.gather_totals;
   } else if (slot.part == Part::add_gradient) {
     launch.run = bind_add_gradient(t, slot);
+  } else if (slot.part == Part::join_gradient) {
+    launch.run = bind_join_gradient(slot);
   } else {
     launch.run = bind_node(t, slot);
   }
@@ -69,12 +71,31 @@ Kernel Compiler::bind_node(const Task& t, const Slot& slot) {
   return bind_kernel(graph(m), node, inputs, outputs, in_.contexts[static_cast<std::size_t>(m)]);
 }
 
+const Segment& Compiler::segment_of(ValueId addend) const {
+  return in_.layout.segments[static_cast<std::size_t>(in_.layout.find(in_.map.addend_of(addend)))];
+}
+
+float* Compiler::sum_of(ValueId addend) {
+  const std::int64_t fixed = stage_sum(addend).fixed;
+  return fixed < 0 ? in_.buffers.gradients + segment_of(addend).begin
+                   : reinterpret_cast<float*>(program_.fixed_.data() + fixed);
+}
+
+Kernel Compiler::bind_join_gradient(const Slot& slot) {
+  const Segment& segment = segment_of(slot.addend);
+  std::vector<const float*> later;
+  for (const StageSum& sum : gradient_sums_[static_cast<std::size_t>(in_.layout.find(segment.value))].stages) {
+    if (sum.fixed >= 0) later.push_back(reinterpret_cast<const float*>(program_.fixed_.data() + sum.fixed));
+  }
+  return [sum = in_.buffers.gradients + segment.begin, later = std::move(later), count = segment.count] {
+    for (const float* addend : later) cpu::axpy(sum, 1.0F, addend, count);
+  };
+}
+
 Kernel Compiler::bind_add_gradient(const Task& t, const Slot& slot) {
-  const int segment = in_.layout.find(in_.map.addend_of(slot.addend));
-  const Segment& to = in_.layout.segments[static_cast<std::size_t>(segment)];
-  float* sum = in_.buffers.gradients + to.begin;
+  float* sum = sum_of(slot.addend);
   const float* addend = view(slot.addend, t.id.microbatch).f32();
-  const std::int64_t count = to.count;
+  const std::int64_t count = segment_of(slot.addend).count;
   if (slot.first_addend) {
     return [sum, addend, count] { std::memcpy(sum, addend, static_cast<std::size_t>(count) * sizeof(float)); };
   }

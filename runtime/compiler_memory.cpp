@@ -59,6 +59,11 @@ void Compiler::place_fixed() {
       }
     }
   }
+  for (std::size_t i = 0; i < gradient_sums_.size(); ++i) {
+    auto& stages = gradient_sums_[i].stages;
+    for (std::size_t s = 1; s < stages.size(); ++s)
+      stages[s].fixed = reserve_fixed(in_.layout.segments[i].count * static_cast<std::int64_t>(sizeof(float)));
+  }
   // What a microbatch makes of a state is the state that the next one finds.
   for (const auto& [state, next] : g.next_state) {
     for (int m = 0; m < static_cast<int>(in_.graphs.size()); ++m) place(next, m) = place(state, m);
@@ -90,13 +95,15 @@ void Compiler::touch_slot(std::int32_t position) {
     touch(value, m, until);
   };
   if (t.value != kNone) hold(t.value);
-  if (t.node == kNone) return;
+  if (t.node == kNone || slot.part == Part::join_gradient) return;
   const Node& node = node_of(t);
   for (const ValueId input : node.inputs) hold(input);
   for (const ValueId output : node.outputs) {
     if (writes_gradient(output)) {
       const int segment = in_.layout.find(in_.map.addend_of(output));
-      place(output, m) = {Place::Kind::gradient, in_.layout.segments[index(segment)].begin};
+      const StageSum& sum = stage_sum(output);
+      place(output, m) = sum.fixed < 0 ? Place{Place::Kind::gradient, in_.layout.segments[index(segment)].begin}
+                                       : Place{Place::Kind::fixed, sum.fixed};
     }
     hold(output);
   }

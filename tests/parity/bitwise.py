@@ -17,13 +17,9 @@ from cases import MAIN_MODEL, Case
 
 STEPS = 10
 SCHEDULES = [
-    "gpipe", "1f1b-overlap", "interleaved", "interleaved-overlap", "zb-h1", "zb-h2", "zb-1p", "zb-2p",
+    "gpipe", "1f1b-overlap", "interleaved", "interleaved-overlap", "zb-h1", "zb-h2", "zb-1p", "zb-2p", "zb-v", "dualpipe-v",
     f"file:{Path(__file__).with_name('own_schedule.csv')}",
 ]  # fmt: skip
-# Of these the first and the last stage share a rank, which sums the gradients of a weight that both use in the order in
-# which it meets them: equal bits are for models without such a weight.
-V_SCHEDULES = ["zb-v", "dualpipe-v"]
-UNTIED_MODEL = "gpt_sdpa.ts17"
 LAYOUTS = [(1, 1, 1), (2, 1, 1), (1, 2, 1), (1, 1, 2), (2, 2, 2), (1, 3, 1), (1, 1, 3)]
 
 
@@ -40,7 +36,7 @@ def base_cases():
         microbatches = 2 if layout[1] > 1 else 1
         for mode in ["gather", "megatron"] if layout[2] > 1 else ["auto"]:
             yield Case(MAIN_MODEL, layout, mode, "1f1b", microbatches, "adamw", STEPS)
-    yield Case(UNTIED_MODEL, (1, 2, 2), "auto", "1f1b", 2, "adamw", STEPS)
+    yield Case("gpt_sdpa.ts17", (1, 2, 2), "auto", "1f1b", 2, "adamw", STEPS)
     yield Case("resnet_tiny.ts17", (1, 2, 2), "auto", "1f1b", 1, "sgd", STEPS)
 
 
@@ -51,8 +47,6 @@ def twins(case, over_mpi):
     others = [case]
     if case.layout[1] == 2 and case.microbatches > 1:
         others += [replace(case, schedule=schedule) for schedule in SCHEDULES]
-    if case.fixture == UNTIED_MODEL:
-        others += [replace(case, schedule=schedule) for schedule in V_SCHEDULES]
     return others
 
 
