@@ -25,9 +25,9 @@ std::vector<std::string> layout_cells(const LayoutChoice& layout) {
           tensor_mode_text(layout)};
 }
 
-std::string gigabytes(double bytes) { return fmt::format("{:.3g} GB", bytes / 1e9); }
+std::string size_of(double bytes) { return scaled_text(bytes, "B"); }
 
-std::string percent(double part, double whole) { return fmt::format("{:.0f} %", whole > 0 ? 100 * part / whole : 0); }
+std::string percent(double part, double whole) { return fmt::format("{:.0f} %", 100 * part / whole); }
 
 /// "2 h 10 min" for what is long.
 std::string duration(double seconds) {
@@ -63,11 +63,11 @@ std::string best_table(const PlanReport& plan, std::size_t rows, Style style) {
     std::vector<std::string> cells = layout_cells(layout);
     cells.push_back(seconds_text(step.seconds));
     cells.push_back(fmt::format("{:.3g}", plan.speed_up(step)));
-    cells.push_back(gigabytes(step.memory.total()));
+    cells.push_back(size_of(step.memory.total()));
     for (const double part : {step.parts.compute, step.parts.core_wait, step.parts.exposed_comm, step.parts.bubble})
       cells.push_back(percent(part, step.seconds));
     for (const double bytes : {step.moved.tensor, step.moved.pipeline, step.moved.gradients})
-      cells.push_back(gigabytes(bytes));
+      cells.push_back(size_of(bytes));
     if (plan.epoch_samples > 0) cells.push_back(duration(plan.epoch_seconds(step)));
     table.add_row(std::move(cells));
   }
@@ -109,8 +109,8 @@ std::string counts_text(const PlanReport& plan) {
 
 std::string memory_text(const MemoryUse& memory) {
   return fmt::format("memory of its largest rank: parameters {}, gradients {}, optimizer {}, activations {}, inputs {}",
-                     gigabytes(memory.parameters), gigabytes(memory.gradients), gigabytes(memory.optimizer_states),
-                     gigabytes(memory.activations), gigabytes(memory.inputs));
+                     size_of(memory.parameters), size_of(memory.gradients), size_of(memory.optimizer_states),
+                     size_of(memory.activations), size_of(memory.inputs));
 }
 
 Json json_of(const LayoutChoice& layout) {
@@ -173,7 +173,7 @@ std::string plan_text(const PlanReport& plan, const PlanTableOptions& options, S
   std::string text = fmt::format(
       "{}\n  {}\n",
       style.heading(fmt::format("{} on {} of {}, batch {}{}", plan.model, plan.world, plan.hardware, plan.batch,
-                                plan.memory_limit > 0 ? ", " + gigabytes(plan.memory_limit) + " each" : "")),
+                                plan.memory_limit > 0 ? ", " + size_of(plan.memory_limit) + " each" : "")),
       counts_text(plan));
   const std::size_t possible = plan.found.ranked.size();
   const std::size_t rows = options.all ? possible : std::min(options.most_rows, possible);

@@ -1,8 +1,6 @@
 #include "parallel/plan/divided_prices.h"
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 #include <set>
 
 #include "kernels/error.h"
@@ -24,6 +22,11 @@ double seconds_of_node(const Hardware& hardware, const Graph& graph, const Node&
   return seconds_of(hardware, sums ? CommKind::all_reduce : CommKind::all_gather, bytes, {t, 1});
 }
 
+std::int64_t next_size(std::int64_t size) {
+  constexpr std::int64_t kSmall = 8;
+  return size * (size < kSmall ? 2 : 4);
+}
+
 PositionWeights weights_of(const FlatLayout& layout, const Placement& placement) {
   PositionWeights weights;
   weights.elems = static_cast<double>(layout.size);
@@ -41,6 +44,12 @@ PositionWeights weights_of(const FlatLayout& layout, const Placement& placement)
 }
 
 }  // namespace
+
+std::vector<std::int64_t> priced_sizes(double samples) {
+  std::vector<std::int64_t> sizes{1};
+  while (static_cast<double>(next_size(sizes.back())) <= samples) sizes.push_back(next_size(sizes.back()));
+  return sizes;
+}
 
 const Graph& CutModel::graph(std::int64_t samples) {
   const auto found = graphs_.find(samples);
@@ -103,14 +112,15 @@ const std::vector<StagePrice>& DividedPrices::stages_at(int num_stages, std::int
 }
 
 const std::vector<StagePrice>& DividedPrices::stages(int num_stages, double samples) {
-  const auto below = static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(samples)));
-  const double part = (samples - static_cast<double>(below)) / static_cast<double>(below);
+  const std::int64_t below = priced_sizes(samples).back();
+  const std::int64_t above = next_size(below);
+  const double part = (samples - static_cast<double>(below)) / static_cast<double>(above - below);
   if (part == 0) return stages_at(num_stages, below);
   const auto key = std::make_pair(num_stages, samples);
   const auto found = stages_.find(key);
   if (found != stages_.end()) return found->second;
   const std::vector<StagePrice>& smaller = stages_at(num_stages, below);
-  const std::vector<StagePrice>& larger = stages_at(num_stages, 2 * below);
+  const std::vector<StagePrice>& larger = stages_at(num_stages, above);
   std::vector<StagePrice> prices;
   for (std::size_t stage = 0; stage < smaller.size(); ++stage)
     prices.push_back(between(smaller[stage], larger[stage], part));

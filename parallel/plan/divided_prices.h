@@ -46,6 +46,10 @@ struct PositionWeights {
   std::vector<std::pair<double, int>> tied_buckets;  ///< bytes, and how many positions share it
 };
 
+/// The sizes of microbatches up to `samples` for which graphs are made, ascending: 1, 2, 4, 8, and from there on every
+/// fourth power, where kernels are large and times grow with the size.
+std::vector<std::int64_t> priced_sizes(double samples);
+
 /// Of the last rank of the tensor axis, which has the largest parts.
 class DividedPrices {
  public:
@@ -53,7 +57,7 @@ class DividedPrices {
 
   /// False where nothing in the model is divided by t.
   bool divides() const { return divides_; }
-  /// By stage. `samples` are those of a microbatch, in the mean; between powers of two prices are interpolated.
+  /// By stage. `samples` are those of a microbatch, in the mean; between the priced sizes prices are interpolated.
   const std::vector<StagePrice>& stages(int num_stages, double samples);
   /// By position.
   const std::vector<PositionWeights>& weights(const Placement& placement, Placement::Kind kind,

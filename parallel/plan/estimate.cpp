@@ -13,6 +13,7 @@ namespace {
 
 constexpr double kF32Bytes = 4;
 constexpr double kGigabyte = 1e9;
+constexpr double kParametersAndGradients = 2;
 constexpr double kTotalsBytes = 24;  // of the sums over all ranks at the end of a step: three doubles
 
 std::size_t index(int i) { return static_cast<std::size_t>(i); }
@@ -70,7 +71,8 @@ MemoryUse memory_of(const Pricing& pricing, const Pipeline& pipeline, int positi
   memory.activations = peak_memory(pricing.schedule.orders[index(position)], pipeline);
   double working = 0;
   for (const int stage : pricing.placement.stages(position)) {
-    working = std::max(working, pricing.largest[index(stage)].working);
+    const StagePrice& price = pricing.largest[index(stage)];
+    working = std::max(working, pricing.schedule.fused ? price.working : price.working_apart);
     memory.inputs += pricing.stages[index(stage)].fed * pricing.layout.microbatches;
   }
   memory.activations += working;
@@ -186,7 +188,7 @@ void estimate_time(StepEstimate& estimate, const Pricing& pricing, const Pipelin
   parts.step = estimate.seconds = std::max(end.seconds(), compute * sharing);
   // While ranks wait for cores they are not waiting for each other.
   parts.core_wait = std::min(compute * (sharing - 1), std::max(0.0, parts.step - compute - parts.exposed_comm));
-  parts.bubble = parts.step - parts.compute - parts.exposed_comm - parts.core_wait;
+  parts.bubble = std::max(0.0, parts.step - parts.compute - parts.exposed_comm - parts.core_wait);
 }
 
 }  // namespace
@@ -221,33 +223,66 @@ DividedPrices& Estimator::divided(const LayoutChoice& layout) {
                                      layout.mode == SplitMode::gather ? "gather" : "megatron", layout.t));
 }
 
-const std::vector<StagePrice>& Estimator::stages(const LayoutChoice& layout, double samples) {
+/// What needs no passes: a model that is too large is refused before its stages are priced.
+const std::vector<PositionWeights>& Estimator::weights(const LayoutChoice& layout) {
   try {
-    return divided(layout).stages(layout.num_stages(), samples);
+    const auto& weights =
+        divided(layout).weights(layout.placement(), layout.schedule->placement, options_.bucket_bytes);
+    double largest = 0;
+    for (const PositionWeights& position : weights) largest = std::max(largest, position.elems);
+    check_memory(weight_bytes(largest), "at least ");
+    return weights;
   } catch (const ModelError& error) {
     throw ImpossibleLayout(Obstacle::stages, error.what());
   }
 }
 
+void Estimator::check_memory(double bytes, std::string_view what) const {
+  if (options_.memory_limit == 0 || bytes <= options_.memory_limit) return;
+  throw ImpossibleLayout(Obstacle::memory, fmt::format("{}{:.3g} GB of {:.3g} GB", what, bytes / kGigabyte,
+                                                       options_.memory_limit / kGigabyte));
+}
+
+/// A microbatch that is too large alone is refused by smaller ones, without a graph of its size.
+void Estimator::check_held(const LayoutChoice& layout, const std::vector<PositionWeights>& weights, double samples) {
+  const Placement placement = layout.placement();
+  for (const std::int64_t size : priced_sizes(samples)) {
+    if (options_.memory_limit == 0) return;
+    const auto& stages = divided(layout).stages(layout.num_stages(), static_cast<double>(size));
+    for (int stage = 0; stage < layout.num_stages(); ++stage) {
+      const double elems = weights[index(placement.position(stage))].elems;
+      check_memory(weight_bytes(elems) + stages[index(stage)].held, "at least ");
+    }
+  }
+}
+
+double Estimator::weight_bytes(double elems) const {
+  return elems * kF32Bytes * (kParametersAndGradients + options_.mode.optimizer_states);
+}
+
 StepEstimate Estimator::estimate(const LayoutChoice& layout) {
   check_batch(layout);
-  const auto samples = static_cast<double>((options_.batch + layout.d - 1) / layout.d);
-  const double mean = samples / layout.microbatches;
-  const std::vector<StagePrice>& prices = stages(layout, mean);
-  const std::vector<StagePrice>& largest = stages(layout, std::ceil(mean));
+  const std::vector<PositionWeights>& position_weights = weights(layout);
   const CachedOrders& schedule = schedules_.orders(layout, model_.cut(layout.num_stages()).costs);
   if (!schedule.refusal.empty()) throw ImpossibleLayout(Obstacle::schedule, schedule.refusal);
   if (schedule.same != nullptr)
     throw ImpossibleLayout(Obstacle::duplicate, fmt::format("the order of {}", schedule.same->name));
-  const auto& weights = divided(layout).weights(layout.placement(), layout.schedule->placement, options_.bucket_bytes);
-  const Pricing pricing{layout, mean, options_, hardware_, prices, largest, weights, schedule, layout.placement()};
+  const auto samples = static_cast<double>((options_.batch + layout.d - 1) / layout.d);
+  const double mean = samples / layout.microbatches;
+  check_held(layout, position_weights, mean);
+  const Pricing pricing{.layout = layout,
+                        .samples = mean,
+                        .options = options_,
+                        .hardware = hardware_,
+                        .stages = divided(layout).stages(layout.num_stages(), mean),
+                        .largest = divided(layout).stages(layout.num_stages(), std::ceil(mean)),
+                        .weights = position_weights,
+                        .schedule = schedule,
+                        .placement = layout.placement()};
   const Pipeline pipeline = pipeline_of(pricing);
   StepEstimate estimate;
   estimate.memory = largest_memory(pricing, pipeline);
-  if (options_.memory_limit > 0 && estimate.memory.total() > options_.memory_limit) {
-    throw ImpossibleLayout(Obstacle::memory, fmt::format("{:.3g} GB of {:.3g} GB", estimate.memory.total() / kGigabyte,
-                                                         options_.memory_limit / kGigabyte));
-  }
+  check_memory(estimate.memory.total(), "");
   estimate.moved = moved_bytes(pricing);
   estimate_time(estimate, pricing, pipeline);
   return estimate;

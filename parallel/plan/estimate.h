@@ -6,6 +6,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 #include "parallel/cost/task_cost.h"
 #include "parallel/plan/divided_prices.h"
@@ -79,7 +80,10 @@ class Estimator {
  private:
   void check_batch(const LayoutChoice& layout) const;
   DividedPrices& divided(const LayoutChoice& layout);
-  const std::vector<StagePrice>& stages(const LayoutChoice& layout, double samples);
+  const std::vector<PositionWeights>& weights(const LayoutChoice& layout);
+  void check_held(const LayoutChoice& layout, const std::vector<PositionWeights>& weights, double samples);
+  double weight_bytes(double elems) const;
+  void check_memory(double bytes, std::string_view what) const;
 
   CutModel& model_;
   const Hardware& hardware_;

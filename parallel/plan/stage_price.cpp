@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <initializer_list>
-#include <map>
+#include <unordered_map>
 
 #include "models/op.h"
 
@@ -45,7 +45,7 @@ class StagePricer {
  private:
   /// A pass as the executor runs it: computing in order, collectives at the side, waiting only for what is read.
   double play(std::initializer_list<Phase> phases) const {
-    std::map<ValueId, double> ready;  // of what collectives make
+    std::unordered_map<ValueId, double> ready;  // of what collectives make
     double now = 0;
     double end = 0;
     for (const NodeId id : nodes_) {
@@ -95,34 +95,47 @@ class StagePricer {
       if (graph_.value(owner).role != Role::parameter) fed_[owner] = bytes_of(graph_.value(owner));
       return;
     }
-    Lifetime& span = spans_.try_emplace(owner, Lifetime{at, at}).first->second;
-    span.last = at;
+    Lifetime& life = lifetimes_.try_emplace(owner, Lifetime{at, at}).first->second;
+    life.last = at;
     if (node.phase != Phase::weight_grad) return;
-    (reads ? span.read_by_weights : span.made_by_weights) = true;
+    (reads ? life.read_by_weights : life.made_by_weights) = true;
   }
 
   void add_memory() {
-    int first_gradient = static_cast<int>(nodes_.size());
-    for (int at = 0; at < static_cast<int>(nodes_.size()); ++at) {
-      const Node& node = graph_.node(nodes_[index(at)]);
+    price_.working = working_bytes(nodes_);
+    std::vector<NodeId> weights_last(nodes_.begin(), nodes_.end());
+    std::stable_partition(weights_last.begin(), weights_last.end(),
+                          [&](NodeId id) { return graph_.node(id).phase != Phase::weight_grad; });
+    price_.working_apart = working_bytes(weights_last);
+    for (const auto& [value, bytes] : fed_) price_.fed += bytes;
+  }
+
+  /// The most that lives at a time beside what is held, in passes that run `nodes` in this order; what is held, too.
+  double working_bytes(std::span<const NodeId> nodes) {
+    lifetimes_.clear();
+    int first_gradient = static_cast<int>(nodes.size());
+    for (int at = 0; at < static_cast<int>(nodes.size()); ++at) {
+      const Node& node = graph_.node(nodes[index(at)]);
       if (node.phase != Phase::forward) first_gradient = std::min(first_gradient, at);
       for (const ValueId input : node.inputs) touch(input, at, node, true);
       for (const ValueId output : node.outputs) touch(output, at, node, false);
     }
-    std::vector<double> growth(nodes_.size() + 1, 0);
-    for (const auto& [value, span] : spans_) {
+    price_.held = price_.held_for_weights = 0;
+    std::vector<double> growth(nodes.size() + 1, 0);
+    for (const auto& [value, life] : lifetimes_) {
       const double bytes = bytes_of(graph_.value(value));
-      growth[index(span.first)] += bytes;
-      growth[index(span.last) + 1] -= bytes;
-      if (span.first < first_gradient && span.last >= first_gradient) price_.held += bytes;
-      if (span.read_by_weights && !span.made_by_weights) price_.held_for_weights += bytes;
+      growth[index(life.first)] += bytes;
+      growth[index(life.last) + 1] -= bytes;
+      if (life.first < first_gradient && life.last >= first_gradient) price_.held += bytes;
+      if (life.read_by_weights && !life.made_by_weights) price_.held_for_weights += bytes;
     }
     double live = 0;
+    double most = 0;
     for (const double change : growth) {
       live += change;
-      price_.working = std::max(price_.working, live - price_.held);
+      most = std::max(most, live);
     }
-    for (const auto& [value, bytes] : fed_) price_.fed += bytes;
+    return std::max(0.0, most - price_.held);
   }
 
   double sent(std::span<const ValueId> values) {
@@ -139,8 +152,8 @@ class StagePricer {
   const StageMap& map_;
   int stage_;
   std::span<const NodeId> nodes_;
-  std::map<ValueId, Lifetime> spans_;
-  std::map<ValueId, double> fed_;
+  std::unordered_map<ValueId, Lifetime> lifetimes_;
+  std::unordered_map<ValueId, double> fed_;
   StagePrice price_;
 };
 
@@ -150,8 +163,9 @@ StagePrice between(const StagePrice& a, const StagePrice& b, double part) {
   StagePrice result;
   for (const auto figure :
        {&StagePrice::forward, &StagePrice::input_grad, &StagePrice::weight_grad, &StagePrice::backward,
-        &StagePrice::compute, &StagePrice::held, &StagePrice::held_for_weights, &StagePrice::working, &StagePrice::fed,
-        &StagePrice::tensor_bytes, &StagePrice::down_bytes, &StagePrice::up_bytes, &StagePrice::largest_message}) {
+        &StagePrice::compute, &StagePrice::held, &StagePrice::held_for_weights, &StagePrice::working,
+        &StagePrice::working_apart, &StagePrice::fed, &StagePrice::tensor_bytes, &StagePrice::down_bytes,
+        &StagePrice::up_bytes, &StagePrice::largest_message}) {
     result.*figure = a.*figure + part * (b.*figure - a.*figure);
   }
   return result;

@@ -20,6 +20,7 @@ struct StagePrice {
   double held = 0;      ///< bytes from F until B
   double held_for_weights = 0;  ///< bytes on until W, where W is apart
   double working = 0;           ///< bytes that a pass needs beside them
+  double working_apart = 0;     ///< the same where weight gradients are passes of their own
   double fed = 0;               ///< bytes of inputs and labels
   double tensor_bytes = 0;      ///< results of the tensor collectives
   double down_bytes = 0;        ///< sent to the stage behind it
