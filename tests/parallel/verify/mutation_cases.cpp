@@ -108,7 +108,7 @@ Where same_collective(const Pick& pick) {
 std::string drop_collective(World& world, Random& random, const Where& where) {
   const auto found = pick(world, random, where);
   if (!found) return "";
-  const std::string text = found->text();
+  std::string text = found->text();
   remove_all(world, same_collective(*found));
   return text;
 }
@@ -136,7 +136,7 @@ std::string drop_node(World& world, Random& random) {
   const auto found = pick(
       world, random, [](const Partition&, const Task& t) { return t.kind == TaskKind::compute && t.node != kNone; });
   if (!found) return "";
-  const std::string text = found->text();
+  std::string text = found->text();
   const TaskId id = found->task().id;
   remove_all(world, [id](const Partition&, const Task& t) {
     return t.node == id.operation && t.id.microbatch == id.microbatch && t.id.replica == id.replica;
@@ -147,7 +147,7 @@ std::string drop_node(World& world, Random& random) {
 std::string drop_transfer(World& world, Random& random, bool both) {
   const auto found = pick(world, random, [](const Partition&, const Task& t) { return is_transfer(t); });
   if (!found) return "";
-  const std::string text = found->text();
+  std::string text = found->text();
   const Channel channel = channel_of(*found->rank, found->task());
   const Task task = found->task();
   remove_all(world, [&](const Partition& rank, const Task& t) {
@@ -235,7 +235,7 @@ std::string drop_needed_dependency(World& world, Random& random) {
     const Task& made = found->rank->tasks.tasks[static_cast<std::size_t>(dep)];
     if (is_made_again(*found->rank, made)) continue;
     if (runs_after(*found->rank, found->at, static_cast<std::size_t>(dep), number)) continue;
-    const std::string text = found->text() + " on " + made.id.to_string();
+    std::string text = found->text() + " on " + made.id.to_string();
     drop_dependency(found->rank->tasks, found->task(), number);
     return text;
   }
@@ -256,6 +256,7 @@ std::string depend_on_later(World& world, Random& random) {
 std::string run_twice(World& world, Random& random) {
   const auto found = pick(
       world, random, [](const Partition&, const Task& t) { return t.kind == TaskKind::compute && t.node != kNone; });
+  if (!found) return "";
   insert(found->rank->tasks, found->at + 1, found->task());
   return found->text();
 }
@@ -263,7 +264,7 @@ std::string run_twice(World& world, Random& random) {
 std::string sum_twice(World& world, Random& random) {
   const auto found = pick(world, random, [](const Partition&, const Task& t) { return is_gradient_sum(t); });
   if (!found) return "";
-  const std::string text = found->text();
+  std::string text = found->text();
   const Where same = same_collective(*found);
   for (const Pick& member : tasks_where(world, same)) insert(member.rank->tasks, member.at + 1, member.task());
   return text;
@@ -272,7 +273,7 @@ std::string sum_twice(World& world, Random& random) {
 std::string reduce_twice(World& world, Random& random) {
   const auto found = pick(world, random, is_tensor_collective);
   if (!found) return "";
-  const std::string text = found->text();
+  std::string text = found->text();
   const Where same = same_collective(*found);
   for (const Pick& member : tasks_where(world, same)) insert(member.rank->tasks, member.at + 1, member.task());
   return text;
@@ -289,7 +290,8 @@ std::string run_on_another_rank(World& world, Random& random) {
   if (world.layout.p == 1) return "";
   const auto found = pick(
       world, random, [](const Partition&, const Task& t) { return t.kind == TaskKind::compute && t.node != kNone; });
-  const std::string text = found->text();
+  if (!found) return "";
+  std::string text = found->text();
   Coordinate at = found->rank->at;
   at.p = (at.p + 1) % world.layout.p;
   Task task = found->task();
@@ -303,7 +305,8 @@ std::string run_on_another_rank(World& world, Random& random) {
 std::string wrong_microbatch(World& world, Random& random) {
   if (world.layout.microbatches < 2) return "";
   const auto found = pick(world, random, [](const Partition&, const Task& t) { return t.id.phase != Phase::update; });
-  const std::string text = found->text();
+  if (!found) return "";
+  std::string text = found->text();
   std::int32_t& m = found->task().id.microbatch;
   m = (m + 1) % world.layout.microbatches;
   return text;
@@ -312,7 +315,8 @@ std::string wrong_microbatch(World& world, Random& random) {
 std::string wrong_node(World& world, Random& random) {
   const auto found = pick(
       world, random, [](const Partition&, const Task& t) { return t.kind == TaskKind::compute && t.node != kNone; });
-  const std::string text = found->text();
+  if (!found) return "";
+  std::string text = found->text();
   found->task().node += found->task().node > 0 ? -1 : 1;
   found->task().id.operation = found->task().node;
   return text;
@@ -321,7 +325,7 @@ std::string wrong_node(World& world, Random& random) {
 std::string wrong_peer(World& world, Random& random) {
   const auto found = pick(world, random, [](const Partition&, const Task& t) { return is_transfer(t); });
   if (!found) return "";
-  const std::string text = found->text();
+  std::string text = found->text();
   found->task().peer = (found->task().peer + 1) % world.mesh.world_size();
   return text;
 }
@@ -329,7 +333,7 @@ std::string wrong_peer(World& world, Random& random) {
 std::string wrong_channel(World& world, Random& random) {
   const auto found = pick(world, random, [](const Partition&, const Task& t) { return is_transfer(t); });
   if (!found) return "";
-  const std::string text = found->text();
+  std::string text = found->text();
   found->task().channel += random() % 2 == 0 ? 1 : 2;
   return text;
 }
@@ -345,13 +349,15 @@ std::string wrong_bytes(World& world, Random& random) {
 
 std::string wrong_queue(World& world, Random& random) {
   const auto found = pick(world, random, [](const Partition&, const Task&) { return true; });
+  if (!found) return "";
   found->task().queue = found->task().queue == QueueId::compute ? QueueId::tensor_comm : QueueId::compute;
   return found->text();
 }
 
 std::string wrong_axis(World& world, Random& random) {
   const auto found = pick(world, random, [](const Partition&, const Task& t) { return is_collective(t); });
-  const std::string text = found->text();
+  if (!found) return "";
+  std::string text = found->text();
   found->task().axis = found->task().axis == Axis::data ? Axis::tensor : Axis::data;
   return text;
 }
@@ -359,6 +365,7 @@ std::string wrong_axis(World& world, Random& random) {
 std::string wrong_range(World& world, Random& random) {
   const auto found = pick(
       world, random, [](const Partition&, const Task& t) { return is_gradient_sum(t) || t.kind == TaskKind::update; });
+  if (!found) return "";
   std::int64_t& number = random() % 2 == 0 ? found->task().begin : found->task().count;
   number += random() % 2 == 0 ? 1 : -1;
   return found->text();
@@ -368,7 +375,7 @@ std::string wrong_range(World& world, Random& random) {
 std::string wrong_value(World& world, Random& random) {
   const auto found = pick(world, random, [](const Partition&, const Task& t) { return t.kind == TaskKind::send; });
   if (!found) return "";
-  const std::string text = found->text();
+  std::string text = found->text();
   const Channel channel = channel_of(*found->rank, found->task());
   const Task sent = found->task();
   for (const Pick& side : tasks_where(world, [&](const Partition& rank, const Task& t) {
@@ -429,7 +436,7 @@ std::string swap_with_next(World& world, Random& random, const Where& where,
     for (std::size_t next = found->at + 1; next < tasks.tasks.size(); ++next) {
       if (!where(*found->rank, tasks.tasks[next]) || !ordered(*found->rank, found->task(), tasks.tasks[next])) continue;
       if (is_awaited(tasks, found->at, found->at + 1, next + 1)) break;
-      const std::string text = found->text() + " with " + tasks.tasks[next].id.to_string();
+      std::string text = found->text() + " with " + tasks.tasks[next].id.to_string();
       move_behind(tasks, next + 1, [&](std::size_t at) { return at == found->at; });
       return text;
     }
@@ -469,7 +476,7 @@ std::string send_late(World& world, Random& random) {
     return t.kind == TaskKind::send && t.id.phase == Phase::forward && t.id.microbatch + 1 == world.layout.microbatches;
   });
   if (!found) return "";
-  const std::string text = found->text();
+  std::string text = found->text();
   const TaskId id = found->task().id;
   RankTasks& tasks = found->rank->tasks;
   const auto totals = std::ranges::find_if(
@@ -512,7 +519,7 @@ std::string change_graph(World& world, Random& random, const std::function<std::
   std::advance(size, static_cast<std::ptrdiff_t>(random() % model.graphs.size()));
   const std::int64_t samples = size->first;
   SplitGraph changed = size->second;
-  const std::string text = change(changed);
+  std::string text = change(changed);
   if (text.empty()) return "";
   for (auto& rank : world.ranks) {
     if (rank->at.t == model.at.t && rank->graphs.contains(samples)) rank->graphs.at(samples) = changed;
@@ -545,6 +552,7 @@ std::string bypass_collective(World& world, Random& random) {
     const Node& from = graph.node(*collective);
     const auto reader =
         pick_node(split, random, [&](const SplitGraph&, const Node& n) { return reads(n, from.outputs[0]); });
+    if (!reader) return "";
     for (ValueId& input : graph.node(*reader).inputs) {
       if (input == from.outputs[0]) input = from.inputs[0];
     }
@@ -558,7 +566,7 @@ std::string reduce_the_reduced(World& world, Random& random) {
     const NodeWhere sums = [](const SplitGraph&, const Node& n) { return n.op->name == "AllReduce"; };
     const auto first = pick_node(split, random, sums);
     const auto second = pick_node(split, random, sums);
-    if (!first || *first >= *second) return "";
+    if (!first || !second || *first >= *second) return "";
     split.graph.node(*second).inputs[0] = split.graph.node(*first).outputs[0];
     return split.graph.node(*second).name + " of " + split.graph.node(*first).name;
   });
@@ -569,6 +577,7 @@ std::string wrong_input(World& world, Random& random) {
   return change_graph(world, random, [&](SplitGraph& split) -> std::string {
     Graph& graph = split.graph;
     const auto found = pick_node(split, random, [](const SplitGraph&, const Node& n) { return n.inputs[0] != kNone; });
+    if (!found) return "";
     ValueId& input = graph.node(*found).inputs[0];
     std::vector<ValueId> others;
     for (ValueId id = 0; id < graph.num_values(); ++id) {
