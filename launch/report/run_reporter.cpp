@@ -30,7 +30,7 @@ void RunReporter::started(const RunPlan& plan) {
   shown.threads_per_rank = cores_.threads;
   shown.usable_cores = cores_.usable_cores;
   shown.notes.insert(shown.notes.end(), cores_.notes.begin(), cores_.notes.end());
-  history_.emplace(plan.ranks.size());
+  history_ = std::make_unique<RunHistory>(plan.ranks.size());
   terminal_.print(
       fmt::format("{}\n\n{}\n", terminal_.style().heading(version_text()), first_page(shown, terminal_.style())));
   folder_->log(fmt::format("{}\n\n{}", version_text(), first_page(shown, {}, static_cast<int>(plan.ranks.size()))));

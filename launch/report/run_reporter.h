@@ -2,7 +2,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "launch/cores.h"
@@ -36,7 +35,7 @@ class RunReporter : public RunObserver {
   std::unique_ptr<RunFolder> folder_;
   RunPlace place_;
   RunPlan plan_;
-  std::optional<RunHistory> history_;
+  std::unique_ptr<RunHistory> history_;
   std::string step_chart_;
 };
 
