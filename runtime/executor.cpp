@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <ctime>
 
 #include "kernels/error.h"
 
@@ -12,13 +11,6 @@ namespace {
 
 /// Communication is looked after between tasks, but not more often than this.
 constexpr double kPollSeconds = 20e-6;
-
-/// Seconds that this thread has been on a processor. A system call: taken around waits, not around tasks.
-double thread_processor_seconds() {
-  timespec time{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
 
 }  // namespace
 

@@ -227,24 +227,32 @@ double seconds_of_run(const Kernel& kernel) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
+/// Of a kernel of one thread: without the time in which somebody else had its core.
+double undisturbed_seconds(const Kernel& kernel) {
+  const double begin = thread_processor_seconds();
+  const double seconds = seconds_of_run(kernel);
+  return std::min(seconds, thread_processor_seconds() - begin);
+}
+
 /// Runs the kernels in turn, and appends what each run takes.
-void run_in_turn(std::span<const Kernel> kernels, std::vector<double>& seconds) {
+void run_in_turn(std::span<const Kernel> kernels, int threads, std::vector<double>& seconds) {
   double spent = 0;
   for (int i = 0; i < kMostRepetitions && (i < kLeastRepetitions || spent < kSliceSeconds); ++i) {
-    seconds.push_back(seconds_of_run(kernels[static_cast<std::size_t>(i) % kernels.size()]));
+    const Kernel& kernel = kernels[static_cast<std::size_t>(i) % kernels.size()];
+    seconds.push_back(threads == 1 ? undisturbed_seconds(kernel) : seconds_of_run(kernel));
     spent += seconds.back();
   }
 }
 
-void measure(Case& size, Buffers& buffers) {
+void measure(Case& size, int threads, Buffers& buffers) {
   const int sets = std::clamp(static_cast<int>(kRotatedBytes / size.bytes), 1, kMostSets);
   std::vector<Kernel> kernels;
   buffers.rewind();
   for (int set = 0; set < sets; ++set) kernels.push_back(size.bind(buffers));
   for (const Kernel& kernel : kernels) kernel();  // the first run of each may allocate
-  run_in_turn(kernels, size.unused);
+  run_in_turn(kernels, threads, size.unused);
   kernels.front()();
-  run_in_turn(std::span(kernels).first(1), size.used);
+  run_in_turn(std::span(kernels).first(1), threads, size.used);
 }
 
 SizeTable table_of(const Family& family) {
@@ -269,10 +277,11 @@ double residual_of(const Family& family, const SizeTable& table) {
   return median(errors);
 }
 
-void run_round(std::vector<Family>& families, Buffers& buffers, const std::function<void(const Family&)>& done) {
+void run_round(std::vector<Family>& families, int threads, Buffers& buffers,
+               const std::function<void(const Family&)>& done) {
   for (Family& family : families) {
-    for (Case& size : family.points) measure(size, buffers);
-    for (Case& size : family.between) measure(size, buffers);
+    for (Case& size : family.points) measure(size, threads, buffers);
+    for (Case& size : family.between) measure(size, threads, buffers);
     done(family);
   }
 }
@@ -289,7 +298,7 @@ std::map<std::string, KernelTable, std::less<>> measure_kernels(const KernelSwee
   for (int round = 0; round < sweep.rounds && elapsed() + round_seconds <= sweep.seconds; ++round) {
     const double round_begin = elapsed();
     std::size_t done = 0;
-    run_round(families, buffers, [&](const Family& family) {
+    run_round(families, sweep.threads, buffers, [&](const Family& family) {
       const double rounds = std::clamp(sweep.seconds / std::max(round_seconds, 1e-3), 1.0, 1.0 * sweep.rounds);
       const double part = (round + 1.0 * static_cast<double>(++done) / static_cast<double>(families.size())) / rounds;
       progress(family.name, std::min(part, 1.0));
