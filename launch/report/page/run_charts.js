@@ -65,9 +65,10 @@ class Plot {
   }
 }
 
-/** `series`: [{name, colour, x, values}], steps on the x axis. Stacked ones share x, the first lies at the bottom. */
+/** `series`: [{name, colour, x, values}], steps on the x axis. Stacked ones share x, the first lies at the bottom.
+ * What is above `most` is cut off. */
 class StepPlot extends Plot {
-  constructor(host, series, {stacked = false, fromZero = false, text = numberText} = {}) {
+  constructor(host, series, {stacked = false, fromZero = false, most = Infinity, text = numberText} = {}) {
     const hasLegend = series.length > 1 && series.length <= FEW;
     super(host, hasLegend);
     this.series = series.filter(one => one.values.some(value => value !== null));
@@ -75,6 +76,7 @@ class StepPlot extends Plot {
     this.tickText = text;
     this.stacked = stacked;
     this.fromZero = fromZero;
+    this.most = most;
     if (hasLegend) host.append(legendOf(series.map(({colour, name}) => [colour, name])));
     this.root.addEventListener("pointermove", event => this.hover(event));
     this.root.addEventListener("pointerleave", () => {
@@ -90,7 +92,7 @@ class StepPlot extends Plot {
     this.last = Math.max(this.first + 1, ...xs);
     const tops = this.stacked ? this.stack() : null;
     const known = (tops ? [tops.at(-1)] : this.series.map(({values}) => values)).flat().filter(v => v !== null);
-    const high = known.reduce((a, b) => Math.max(a, b), -Infinity), low = known.reduce((a, b) => Math.min(a, b), Infinity);
+    const high = Math.min(this.most, known.reduce((a, b) => Math.max(a, b), -Infinity)), low = known.reduce((a, b) => Math.min(a, b), Infinity);
     this.begin(this.stacked || this.fromZero ? 0 : low, high);
     for (const tick of ticksOf(this.first, this.last, this.width / 110))
       if (Number.isInteger(tick)) this.below(this.x(tick), String(tick));

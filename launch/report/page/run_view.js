@@ -8,6 +8,7 @@ const PARTS = {
   bubble: "bubble",
   other: "other",
 };
+const CUT = 4;
 const run = jsonOf("run"), past = jsonOf("history"), step = new Step(jsonOf("step"));
 
 /** Lines of many ranks get colours around the circle, from one end of the world to the other. */
@@ -39,6 +40,13 @@ function showFacts() {
   }
 }
 
+/** Where the chart of step times ends: some steps, such as the first, are so long that they would hide all others. */
+function cutTime(times) {
+  const most = CUT * median(times);
+  if (times.some(time => time > most)) byId("cut").textContent = `longer ones are cut at ${CUT} times the median`;
+  return most;
+}
+
 function showSteps() {
   const {steps} = past, line = (name, colour, {step: x, value}) => ({name, colour, x, values: value});
   const losses = [line("loss", "var(--curve)", {step: steps.step, value: steps.loss})];
@@ -49,7 +57,7 @@ function showSteps() {
     new StepPlot(byId("accuracy"), [line("accuracy", "var(--curve)", past.accuracy)]);
   }
   new StepPlot(byId("time"), Object.entries(PARTS).map(([part, name]) => line(name, `var(--part_${part})`, {step: steps.step, value: steps[`${part}_ms`]})),
-               {stacked: true, text: msText});
+               {stacked: true, most: cutTime(steps.step_ms), text: msText});
   new StepPlot(byId("norm"), [line("gradient norm", "var(--curve)", {step: steps.step, value: steps.grad_norm})], {fromZero: true});
   if (past.steps_per_point > 1) {
     for (const small of document.querySelectorAll(".thinned")) small.textContent = ` a point is the mean of ${past.steps_per_point} steps`;
