@@ -17,7 +17,8 @@ struct KernelFamily {
   /// wanted by axes that count.
   Graph (*graph)(std::span<const double> sizes);
   /// How much (0 to 1, of the logarithm of the seconds) runs on buffers count that were not used a moment ago. In a
-  /// step attention and sums over rows find their operands in the caches, products some, others rarely: as observed.
+  /// step attention finds its operands in the caches, products, sums and LayerNorm a part of them, others rarely: as
+  /// observed.
   double unused_weight = 1;
 };
 

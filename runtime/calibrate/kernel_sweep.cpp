@@ -90,7 +90,7 @@ struct Case {
   std::vector<double> used = {}, unused = {};  ///< seconds on buffers used a moment ago, and on others
 
   double seconds(double unused_weight) const {
-    return std::pow(lower_quartile(used), 1 - unused_weight) * std::pow(lower_quartile(unused), unused_weight);
+    return std::pow(median(used), 1 - unused_weight) * std::pow(median(unused), unused_weight);
   }
   double spread() const { return 0.5 * (relative_spread(used) + relative_spread(unused)); }
 };

@@ -20,8 +20,9 @@ struct KernelSweep {
 };
 
 /// The table of each family, with the spread of its repetitions and the error of interpolation at sizes between. Each
-/// size is run on buffers that were used a moment ago and on some that were not, as both occur in a step; the lower
-/// quartiles of both are blended by the family's weight. Takes 300 MB of memory.
+/// size is run on buffers that were used a moment ago and on some that were not, as both occur in a step; the medians
+/// of both are blended by the family's weight. With one thread, waiting for a core does not count. Takes 300 MB of
+/// memory.
 std::map<std::string, KernelTable, std::less<>> measure_kernels(const KernelSweep& sweep,
                                                                 const SweepProgress& progress);
 

@@ -14,7 +14,7 @@ constexpr std::int64_t kImageChannels = 16;
 constexpr std::int64_t kSide = 8;
 constexpr std::int64_t kImageElems = kImageChannels * kSide * kSide;
 constexpr double kElemBytes = 4;
-constexpr double kSumUnused = 0.25;
+constexpr double kSumUnused = 0.5;
 
 const std::vector<double> kBytes = {4096, 16384, 65536, 262144, 1 << 20, 1 << 22, 1 << 24, 1 << 26};
 

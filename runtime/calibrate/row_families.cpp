@@ -11,6 +11,8 @@ namespace {
 const std::vector<double> kRows = {4, 32, 256, 2048};
 const std::vector<double> kColumns = {8, 32, 128, 512, 2048};
 
+constexpr double kLayerNormUnused = 0.5;
+
 Shape matrix(std::span<const double> sizes) { return {std::llround(sizes[0]), std::llround(sizes[1])}; }
 
 Attributes along_rows() { return Attributes().set("axis", std::int64_t{1}).set("epsilon", 1e-5); }
@@ -52,7 +54,7 @@ std::vector<KernelFamily> row_families() {
   return {
       {"Softmax", {kRows, kColumns}, softmax},
       {"SoftmaxGrad", {kRows, kColumns}, softmax_grad},
-      {"LayerNorm", {kRows, kColumns}, layer_norm},
+      {"LayerNorm", {kRows, kColumns}, layer_norm, kLayerNormUnused},
       {"LayerNormGrad", {kRows, kColumns}, layer_norm_grad},
       {"LayerNormParamGrad", {kRows, kColumns}, layer_norm_param_grad},
       {"CrossEntropy", {kRows, kColumns}, cross_entropy},

@@ -17,8 +17,6 @@ double quantile(std::vector<double>& samples, double part) {
 
 double median(std::vector<double> samples) { return samples.empty() ? 0 : quantile(samples, 0.5); }
 
-double lower_quartile(std::vector<double> samples) { return samples.empty() ? 0 : quantile(samples, 0.25); }
-
 double relative_spread(std::vector<double> samples) {
   if (samples.empty()) return 0;
   const double middle = quantile(samples, 0.5);
