@@ -197,13 +197,30 @@ PlanReport planned(const Command& command) {
   return plan;
 }
 
+/// The files that are asked for; their names.
+std::vector<std::string> write_files(const Command& command, const PlanReport& plan, bool all) {
+  std::vector<std::string> files;
+  const auto write = [&](std::string_view option, const auto& content) {
+    if (!command.has(option)) return;
+    write_file(command.text(option), content());
+    files.push_back(command.text(option));
+  };
+  write("csv", [&] { return plan_csv(plan, all); });
+  write("html", [&] { return plan_page(plan); });
+  return files;
+}
+
 int run(const Command& command, Terminal& terminal) {
   const PlanTableOptions table{.most_rows = static_cast<std::size_t>(whole_number(command, "top", 10, kMostRows)),
                                .all = command.has("all")};
   const PlanReport plan = planned(command);
-  if (command.has("csv")) write_file(command.text("csv"), plan_csv(plan, table.all));
-  terminal.print(command.has("json") ? plan_json(plan, table) : plan_text(plan, table, terminal.style()));
-  if (command.has("csv") && !command.has("json")) terminal.print(fmt::format("  wrote {}\n", command.text("csv")));
+  const std::vector<std::string> files = write_files(command, plan, table.all);
+  if (command.has("json")) {
+    terminal.print(plan_json(plan, table));
+    return exit_code::kDone;
+  }
+  terminal.print(plan_text(plan, table, terminal.style()));
+  for (const std::string& file : files) terminal.print(fmt::format("  wrote {}\n", file));
   return exit_code::kDone;
 }
 
@@ -224,6 +241,7 @@ std::vector<OwnOption> option_list() {
           {"top", "K", "layouts to show (default 10)"},
           {"all", "", "shows all layouts, also those that are not possible, and why"},
           {"csv", "FILE", "writes the table"},
+          {"html", "FILE", "writes a page: time over memory, and the table"},
           {"json", "", "prints JSON"}};
 }
 

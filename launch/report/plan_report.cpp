@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "launch/report/number_text.h"
+#include "launch/report/page/page_file.h"
 #include "launch/report/text_table.h"
 
 namespace dml {
@@ -229,6 +230,11 @@ std::string plan_json(const PlanReport& plan, const PlanTableOptions& options) {
     json["layouts"].push_back(std::move(row));
   }
   return json.dump(2) + "\n";
+}
+
+std::string plan_page(const PlanReport& plan) {
+  const std::string json = plan_json(plan, {.most_rows = plan.found.ranked.size()});
+  return filled_page("plan.html", {{"plan", json_for_page(json)}});
 }
 
 }  // namespace dml

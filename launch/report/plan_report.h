@@ -40,5 +40,7 @@ std::string plan_text(const PlanReport& plan, const PlanTableOptions& options, S
 std::string plan_csv(const PlanReport& plan, bool all);
 /// "layouts" of as many rows, "rejected" by reason; of `all`, each with its message.
 std::string plan_json(const PlanReport& plan, const PlanTableOptions& options);
+/// A page of its own: time over memory with the Pareto front, and a table.
+std::string plan_page(const PlanReport& plan);
 
 }  // namespace dml

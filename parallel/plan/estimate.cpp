@@ -267,8 +267,8 @@ StepEstimate Estimator::estimate(const LayoutChoice& layout) {
   if (!schedule.refusal.empty()) throw ImpossibleLayout(Obstacle::schedule, schedule.refusal);
   if (schedule.same != nullptr)
     throw ImpossibleLayout(Obstacle::duplicate, fmt::format("the order of {}", schedule.same->name));
-  const auto samples = static_cast<double>((options_.batch + layout.d - 1) / layout.d);
-  const double mean = samples / layout.microbatches;
+  const std::int64_t samples = (options_.batch + layout.d - 1) / layout.d;  // of the largest replica
+  const double mean = static_cast<double>(samples) / layout.microbatches;
   check_held(layout, position_weights, mean);
   const Pricing pricing{.layout = layout,
                         .samples = mean,

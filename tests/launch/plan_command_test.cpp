@@ -81,6 +81,17 @@ TEST_F(PlanCommand, WritesEveryPossibleLayoutAsCsvBestFirst) {
   }
 }
 
+TEST_F(PlanCommand, WritesAPageThatHoldsEveryLayout) {
+  const std::string options = "--world 4 --batch 8 --hardware a100-80g ";
+  run(options + "--html " + folder_.path("plan.html") + " --csv " + folder_.path("layouts.csv"));
+  const std::string page = text_of(folder_.path("plan.html"));
+  EXPECT_EQ(page.find("{{"), std::string::npos) << "a place that is not filled";
+  std::size_t layouts = 0;
+  for (std::size_t at = page.find("\"step_ms\":"); at != std::string::npos; at = page.find("\"step_ms\":", at + 1))
+    ++layouts;
+  EXPECT_EQ(layouts + 1, lines_of(text_of(folder_.path("layouts.csv"))).size());
+}
+
 TEST_F(PlanCommand, CountsWhatIsNotPossibleAndListsItOnDemand) {
   const std::string options = "--world 4 --batch 8 --hardware a100-80g --memory-limit 0.0005 ";
   EXPECT_NE(run(options).find(" too little memory"), std::string::npos);
