@@ -1,4 +1,4 @@
-// The HTML, CSS and JavaScript files of this folder, part of the program.
+// The HTML, CSS and JavaScript files of this folder and of report/run/, part of the program.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace dml {
 
-/// The text of a file of this folder. Throws InternalError where there is none.
+/// The text of one of these files. Throws InternalError where there is none.
 std::string_view page_file(std::string_view name);
 
 /// The file `name` with each {{other file}} in it replaced by that file's text, and each {{word}} by what `words` says.

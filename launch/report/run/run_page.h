@@ -1,5 +1,5 @@
-// report.html and compare.html of a run folder: each one file that needs no network. What they draw is in
-// report/page/run_*.js.
+// report.html and compare.html of a run folder: each one file that needs no network. The scripts beside this file
+// draw them.
 #pragma once
 
 #include <string>

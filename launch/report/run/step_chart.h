@@ -1,4 +1,4 @@
-// A step as the columns that page/run_step.js draws. Ranks that do the same share the columns of their tasks, and times
+// A step as the columns that run_step.js reads. Ranks that do the same share the columns of their tasks, and times
 // are differences of whole numbers, so that a page of 64 ranks stays small.
 #pragma once
 
