@@ -15,10 +15,12 @@ using Random = std::mt19937;
 /// no place for it.
 struct Mutation {
   const char* name;
-  bool in_graph;  ///< changes divided graphs, else tasks and flat layouts alone
   std::string (*plant)(World& world, Random& random);
 };
 
-std::span<const Mutation> all_mutations();
+/// Of tasks and flat buffers.
+std::span<const Mutation> task_mutations();
+/// Of divided graphs.
+std::span<const Mutation> graph_mutations();
 
 }  // namespace dml::test
