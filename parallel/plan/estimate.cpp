@@ -13,6 +13,7 @@ namespace {
 
 constexpr double kF32Bytes = 4;
 constexpr double kGigabyte = 1e9;
+constexpr double kRounding = 1e-12;  // of sums of times
 constexpr double kParametersAndGradients = 2;
 constexpr double kTotalsBytes = 24;  // of the sums over all ranks at the end of a step: three doubles
 
@@ -188,7 +189,8 @@ void estimate_time(StepEstimate& estimate, const Pricing& pricing, const Pipelin
   parts.step = estimate.seconds = std::max(end.seconds(), compute * sharing);
   // While ranks wait for cores they are not waiting for each other.
   parts.core_wait = std::min(compute * (sharing - 1), std::max(0.0, parts.step - compute - parts.exposed_comm));
-  parts.bubble = std::max(0.0, parts.step - parts.compute - parts.exposed_comm - parts.core_wait);
+  const double rest = parts.step - parts.compute - parts.exposed_comm - parts.core_wait;
+  parts.bubble = rest > kRounding * parts.step ? rest : 0;
 }
 
 }  // namespace
