@@ -154,8 +154,13 @@ double memory_limit(const Command& command, const Hardware& hardware) {
 
 /// Layouts are compared: bounds, not values.
 void refuse_layout(const LayoutConfig& layout) {
-  if (layout.d <= 1 && layout.p == 1 && layout.t == 1) return;
-  throw UsageError("plan chooses d, p and t: bound them with --min-d, --max-d, --min-p, --max-p, --min-t, --max-t");
+  if (layout.d > 1 || layout.p > 1 || layout.t > 1)
+    throw UsageError("plan chooses d, p and t: bound them with --min-d, --max-d, --min-p, --max-p, --min-t, --max-t");
+  if (layout.schedule != LayoutConfig{}.schedule)
+    throw UsageError(fmt::format("plan compares schedules: give --schedules {}", layout.schedule));
+  if (!layout.cut.empty()) throw UsageError("plan cuts by cost for every number of stages: leave out --cut");
+  if (layout.order != LayoutConfig{}.order)
+    throw UsageError(fmt::format("plan knows ranks in the order {}, not {}", LayoutConfig{}.order, layout.order));
 }
 
 [[noreturn]] void refuse_all(const PlanReport& plan) {

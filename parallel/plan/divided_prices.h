@@ -23,7 +23,7 @@ class CutModel {
     std::vector<StageCost> costs;  ///< by stage, as training plans searched schedules by
   };
 
-  /// Cuts by the graph of `samples` samples.
+  /// Cuts by the graph of `samples` samples; training cuts by its own largest microbatch, where a place may differ.
   CutModel(GraphOfBatch graph_of, std::int64_t samples) : graph_of_(std::move(graph_of)), samples_(samples) {}
 
   const Graph& graph(std::int64_t samples);
