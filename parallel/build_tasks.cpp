@@ -116,11 +116,15 @@ class Builder {
 
   void run(const Action& action) {
     for (const NodeId id : map_.nodes(action.stage)) {
-      const Phase phase = graph(action.microbatch).node(id).phase;
-      const bool runs =
-          action.phase == Phase::input_grad && action.fused ? phase != Phase::forward : phase == action.phase;
-      if (runs) run_node(id, action);
+      if (runs_in(action, id)) run_node(id, action);
     }
+  }
+
+  bool runs_in(const Action& action, NodeId id) const {
+    const bool forward = graph(action.microbatch).node(id).phase == Phase::forward;
+    if (forward || action.phase == Phase::forward) return forward && action.phase == Phase::forward;
+    if (action.phase == Phase::input_grad && action.fused) return true;
+    return map_.goes_with_inputs(id) == (action.phase == Phase::input_grad);
   }
 
   void run_node(NodeId id, const Action& action) {

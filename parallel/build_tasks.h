@@ -55,6 +55,8 @@ class StageMap {
   const std::vector<ValueId>& addends(ValueId parameter) const { return addends_.at(parameter); }
   /// True if anybody on any stage needs the node.
   bool lives(NodeId node) const { return lives_[static_cast<std::size_t>(node)]; }
+  /// The node runs in the pass of the input gradients: it is one of those, or computes what such a pass reads or sends.
+  bool goes_with_inputs(NodeId node) const { return with_inputs_[static_cast<std::size_t>(node)]; }
   /// The parameter that a value is an addend of, or kNone.
   ValueId addend_of(ValueId value) const { return addend_of_[static_cast<std::size_t>(value)]; }
 
@@ -63,12 +65,14 @@ class StageMap {
   void claim(ValueId parameter, std::vector<ValueId> addends);
   void find_live(const SplitGraph& split, bool needs_output);
   void find_travels(const SplitGraph& split, std::span<const int> stages);
+  void find_with_inputs(const Graph& graph, std::span<const int> stages);
 
   std::vector<std::vector<ValueId>> down_, up_;
   std::vector<std::vector<NodeId>> nodes_;
   std::map<ValueId, std::vector<ValueId>> addends_;
   std::vector<ValueId> addend_of_;
   std::vector<bool> lives_;
+  std::vector<bool> with_inputs_;
 };
 
 RankTasks build_tasks(const TaskInputs& inputs, const StageMap& map);

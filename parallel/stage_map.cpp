@@ -42,13 +42,15 @@ StageMap::StageMap(const SplitGraph& split, std::span<const int> stages, int num
       up_(index(num_stages)),
       nodes_(index(num_stages)),
       addend_of_(index(split.graph.num_values()), kNone),
-      lives_(index(split.graph.num_nodes()), false) {
+      lives_(index(split.graph.num_nodes()), false),
+      with_inputs_(index(split.graph.num_nodes()), false) {
   find_addends(split);
   find_live(split, needs_output);
   for (NodeId id = 0; id < split.graph.num_nodes(); ++id) {
     if (lives_[index(id)]) nodes_[index(stages[index(id)])].push_back(id);
   }
   find_travels(split, stages);
+  find_with_inputs(split.graph, stages);
 }
 
 void StageMap::find_addends(const SplitGraph& split) {
@@ -111,6 +113,22 @@ void StageMap::find_travels(const SplitGraph& split, std::span<const int> stages
                fmt::format("gradient {} is needed in a later stage", graph.value(id).name));
     for (int stage = made; stage < highest; ++stage) down_[index(stage)].push_back(id);
     for (int stage = made; stage > lowest; --stage) up_[index(stage)].push_back(id);
+  }
+}
+
+void StageMap::find_with_inputs(const Graph& graph, std::span<const int> stages) {
+  const auto consumers = graph.consumers();
+  for (NodeId id = graph.num_nodes() - 1; id >= 0; --id) {
+    const Node& node = graph.node(id);
+    if (!lives_[index(id)] || node.phase == Phase::forward) continue;
+    const auto is_awaited = [&](ValueId output) {
+      const auto readers = consumers[index(output)];
+      return std::any_of(readers.begin(), readers.end(), [&](NodeId reader) {
+        return lives_[index(reader)] && (with_inputs_[index(reader)] || stages[index(reader)] != stages[index(id)]);
+      });
+    };
+    with_inputs_[index(id)] =
+        node.phase == Phase::input_grad || std::any_of(node.outputs.begin(), node.outputs.end(), is_awaited);
   }
 }
 
