@@ -73,8 +73,8 @@ void matmul(const RuleContext& c, std::vector<Strategy>& strategies) {
   }
 }
 
-// By output channels alone: a sum over divided input channels would round otherwise than the whole one, and a network of
-// ReLUs under batch norm turns that into another training.
+// By output channels alone: a sum over divided input channels would round otherwise than the whole one, and a network
+// of ReLUs under batch norm turns that into another training.
 void conv(const RuleContext& c, std::vector<Strategy>& strategies) {
   if (c.node.attrs.integer("group", 1) != 1) return;
   const Sharding& w = c.inputs[1];
