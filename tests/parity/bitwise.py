@@ -37,6 +37,8 @@ def base_cases():
         for mode in ["gather", "megatron"] if layout[2] > 1 else ["auto"]:
             yield Case(MAIN_MODEL, layout, mode, "1f1b", microbatches, "adamw", STEPS)
     yield Case("gpt_sdpa.ts17", (1, 2, 2), "auto", "1f1b", 2, "adamw", STEPS)
+    # A bias of both stages, whose gradients are summed by nodes: one of them travels.
+    yield Case("edge_shared", (1, 2, 2), "gather", "1f1b", 4, "sgd", STEPS)
     yield Case("resnet_tiny.ts17", (1, 2, 2), "auto", "1f1b", 1, "sgd", STEPS)
 
 
