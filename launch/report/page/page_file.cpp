@@ -21,9 +21,12 @@ std::string filled_page(std::string_view name, const std::vector<std::pair<std::
 std::string json_for_page(std::string_view json) {
   std::string text;
   text.reserve(json.size());
-  for (std::size_t i = 0; i < json.size(); ++i) {
-    if (json[i] == '/' && i > 0 && json[i - 1] == '<') text += '\\';
-    text += json[i];
+  for (const char c : json) {
+    if (c == '<') {
+      text += "\\u003c";
+    } else {
+      text += c;
+    }
   }
   return text;
 }

@@ -14,7 +14,7 @@ std::string_view page_file(std::string_view name);
 /// The file `name` with each {{other file}} in it replaced by that file's text, and each {{word}} by what `words` says.
 std::string filled_page(std::string_view name, const std::vector<std::pair<std::string, std::string>>& words);
 
-/// JSON that may stand inside a <script>: no "</" in it.
+/// JSON that may stand inside a <script>: "<" is written as an escape, so that no text of it ends or opens an element.
 std::string json_for_page(std::string_view json);
 
 }  // namespace dml

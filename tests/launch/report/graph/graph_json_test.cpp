@@ -54,7 +54,7 @@ TEST(GraphJson, GivesNumbersByRankWhereTheyDiffer) {
 
 TEST(GraphPage, IsWholeAndHoldsItsData) {
   const std::string data = json_for_page(R"({"name": "</script><b>"})");
-  EXPECT_EQ(data, R"({"name": "<\/script><b>"})");
+  EXPECT_EQ(data, R"({"name": "\u003c/script>\u003cb>"})");
   EXPECT_EQ(Json::parse(data)["name"], "</script><b>");
   const std::string page = filled_page("graph.html", {{"data", data}});
   EXPECT_NE(page.find(data), std::string::npos);
