@@ -43,9 +43,11 @@ struct OperationNumbers {
 class StageMap {
  public:
   /// `needs_output`: the model's output is wanted for itself, not only for the loss.
-  StageMap(const SplitGraph& split, std::span<const int> stages, int num_stages, bool needs_output);
+  /// `placement` may be a number of stages, each at a position of its own.
+  StageMap(const SplitGraph& split, std::span<const int> stages, const Placement& placement, bool needs_output);
 
-  /// Values that a stage hands to the one behind it after a forward pass, in order.
+  /// Values that a stage hands to the one behind it after a forward pass, in order: those that its position does not
+  /// have from an earlier stage.
   std::span<const ValueId> down(int stage) const { return down_[static_cast<std::size_t>(stage)]; }
   /// Values that a stage hands to the one before it after a backward pass, in order.
   std::span<const ValueId> up(int stage) const { return up_[static_cast<std::size_t>(stage)]; }
@@ -64,7 +66,7 @@ class StageMap {
   void find_addends(const SplitGraph& split);
   void claim(ValueId parameter, std::vector<ValueId> addends);
   void find_live(const SplitGraph& split, bool needs_output);
-  void find_travels(const SplitGraph& split, std::span<const int> stages);
+  void find_travels(const SplitGraph& split, std::span<const int> stages, const Placement& placement);
   void find_with_inputs(const Graph& graph, std::span<const int> stages);
 
   std::vector<std::vector<ValueId>> down_, up_;

@@ -194,7 +194,7 @@ Partition make_partition(const DividedModel& model, const Mesh& mesh, int rank, 
   divide_batch(p, options);
   split_graphs(p, model);
   p.own_stages = p.placement.stages(p.at.p);
-  p.map = std::make_unique<StageMap>(p.split(), p.stages, p.placement.num_stages(), options.needs_output);
+  p.map = std::make_unique<StageMap>(p.split(), p.stages, p.placement, options.needs_output);
   p.layout = flat_layout(p.split(), p.stages, p.own_stages, p.place(), options.bucket_bytes, options.decays);
   p.tasks = build_tasks(
       {p.mesh, rank, p.placement, p.orders, p.by_microbatch, p.stages, p.layout, options.clips, options.forward_only},

@@ -19,7 +19,7 @@ class Writer {
         placement_(placement),
         mesh_(mesh),
         at_(mesh.coordinate(rank)),
-        map_(split, stages, placement.num_stages(), true) {}
+        map_(split, stages, placement, true) {}
 
   std::vector<std::variant<NodeId, MessageNode>> write() {
     std::vector<int> own = placement_.stages(at_.p);

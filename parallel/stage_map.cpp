@@ -35,12 +35,21 @@ std::vector<ValueId> leaves_of(const Graph& graph, ValueId sum) {
   return leaves;
 }
 
+/// Whether the position of stage `next` has what was made in stage `made` and came through the stages up to `at`.
+bool is_there(const Placement& placement, int made, int at, int next) {
+  const auto [first, last] = std::minmax(made, at);
+  for (int stage = first; stage <= last; ++stage) {
+    if (placement.position(stage) == placement.position(next)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
-StageMap::StageMap(const SplitGraph& split, std::span<const int> stages, int num_stages, bool needs_output)
-    : down_(index(num_stages)),
-      up_(index(num_stages)),
-      nodes_(index(num_stages)),
+StageMap::StageMap(const SplitGraph& split, std::span<const int> stages, const Placement& placement, bool needs_output)
+    : down_(index(placement.num_stages())),
+      up_(index(placement.num_stages())),
+      nodes_(index(placement.num_stages())),
       addend_of_(index(split.graph.num_values()), kNone),
       lives_(index(split.graph.num_nodes()), false),
       with_inputs_(index(split.graph.num_nodes()), false) {
@@ -49,7 +58,7 @@ StageMap::StageMap(const SplitGraph& split, std::span<const int> stages, int num
   for (NodeId id = 0; id < split.graph.num_nodes(); ++id) {
     if (lives_[index(id)]) nodes_[index(stages[index(id)])].push_back(id);
   }
-  find_travels(split, stages);
+  find_travels(split, stages, placement);
   find_with_inputs(split.graph, stages);
 }
 
@@ -95,7 +104,7 @@ void StageMap::find_live(const SplitGraph& split, bool needs_output) {
   }
 }
 
-void StageMap::find_travels(const SplitGraph& split, std::span<const int> stages) {
+void StageMap::find_travels(const SplitGraph& split, std::span<const int> stages, const Placement& placement) {
   const Graph& graph = split.graph;
   const auto consumers = graph.consumers();
   for (ValueId id = 0; id < graph.num_values(); ++id) {
@@ -111,8 +120,12 @@ void StageMap::find_travels(const SplitGraph& split, std::span<const int> stages
     }
     DML_ASSERT(highest == made || graph.node(producer).phase == Phase::forward,
                fmt::format("gradient {} is needed in a later stage", graph.value(id).name));
-    for (int stage = made; stage < highest; ++stage) down_[index(stage)].push_back(id);
-    for (int stage = made; stage > lowest; --stage) up_[index(stage)].push_back(id);
+    for (int stage = made; stage < highest; ++stage) {
+      if (!is_there(placement, made, stage, stage + 1)) down_[index(stage)].push_back(id);
+    }
+    for (int stage = made; stage > lowest; --stage) {
+      if (!is_there(placement, made, stage, stage - 1)) up_[index(stage)].push_back(id);
+    }
   }
 }
 
