@@ -135,7 +135,7 @@ void StageMap::find_with_inputs(const Graph& graph, std::span<const int> stages)
     const Node& node = graph.node(id);
     if (!lives_[index(id)] || node.phase == Phase::forward) continue;
     const auto is_awaited = [&](ValueId output) {
-      const auto readers = consumers[index(output)];
+      const auto& readers = consumers[index(output)];
       return std::any_of(readers.begin(), readers.end(), [&](NodeId reader) {
         return lives_[index(reader)] && (with_inputs_[index(reader)] || stages[index(reader)] != stages[index(id)]);
       });
