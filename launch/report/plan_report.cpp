@@ -39,24 +39,16 @@ std::string duration(double seconds) {
   return fmt::format("{:.1f} h", seconds / kHour);
 }
 
+/// The columns of layout_cells.
+std::vector<TextTable::Column> layout_columns() {
+  return {{"d"}, {"p"}, {"t"}, {"schedule", Align::left}, {"v"}, {"m"}, {"tensor", Align::left}};
+}
+
 std::string best_table(const PlanReport& plan, std::size_t rows, Style style) {
-  std::vector<TextTable::Column> columns{{"d"},
-                                         {"p"},
-                                         {"t"},
-                                         {"schedule", Align::left},
-                                         {"v"},
-                                         {"m"},
-                                         {"tensor", Align::left},
-                                         {"step"},
-                                         {"speed-up"},
-                                         {"memory"},
-                                         {"compute"},
-                                         {"core wait"},
-                                         {"exposed"},
-                                         {"bubble"},
-                                         {"moved t"},
-                                         {"moved p"},
-                                         {"moved d"}};
+  std::vector<TextTable::Column> columns = layout_columns();
+  for (const char* title :
+       {"step", "speed-up", "memory", "compute", "core wait", "exposed", "bubble", "moved t", "moved p", "moved d"})
+    columns.push_back({title});
   if (plan.epoch_samples > 0) columns.push_back({"epoch"});
   TextTable table(std::move(columns));
   for (std::size_t i = 0; i < rows; ++i) {
@@ -76,14 +68,9 @@ std::string best_table(const PlanReport& plan, std::size_t rows, Style style) {
 }
 
 std::string rejected_table(const PlanReport& plan, Style style) {
-  TextTable table({{"d"},
-                   {"p"},
-                   {"t"},
-                   {"schedule", Align::left},
-                   {"v"},
-                   {"m"},
-                   {"tensor", Align::left},
-                   {"not possible", Align::left}});
+  std::vector<TextTable::Column> columns = layout_columns();
+  columns.push_back({"not possible", Align::left});
+  TextTable table(std::move(columns));
   for (const auto& [layout, why, message] : plan.found.rejected) {
     std::vector<std::string> cells = layout_cells(layout);
     cells.push_back(fmt::format("{}: {}", name_of(why), message));

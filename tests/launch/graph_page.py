@@ -4,18 +4,13 @@ address, zoom and search; and follows all links of the SVG tree. Exit code 77 wh
 
   python3 tests/launch/graph_page.py --binary build/bin/dmltrain [--keep FOLDER]"""
 
-import argparse
 import html
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
-from browser import SKIPPED, browse, find_browser
+from browser import browse, test_pages
 
 MODEL = "gpt:layers=22,width=64,heads=4,seq=32,vocab=64"
 # What a person does, and what comes of it as JSON: a click on the first task of a layer, a turn of the wheel, a search.
@@ -80,7 +75,7 @@ def hand_faults(browser, folder):
         yield f"the search says '{said['found']}'"
 
 
-def faults(browser, folder):
+def page_faults(browser, folder):
     page = (folder / "graph.html").resolve().as_uri()
     checks = {"": "45 ranks", "#d=2&task=12": "F.m0.s0.d2.t0.n", "#d=1&stage=3": "order of its passes"}
     for place, expected in checks.items():
@@ -95,23 +90,12 @@ def faults(browser, folder):
         yield "no screenshot"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--binary", required=True)
-    parser.add_argument("--keep", help="a folder for the files and the screenshot")
-    arguments = parser.parse_args()
-    browser = find_browser()
-    if browser is None or shutil.which("dot") is None:
-        print("skipped: there is no browser, or no Graphviz")
-        return SKIPPED
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(arguments.keep or temporary)
-        layout = ["--model", MODEL, "--d", "3", "--p", "5", "--t", "3"]
-        subprocess.run([os.path.abspath(arguments.binary), "graph", *layout, "--out", folder], check=True)
-        found = [*dead_links(folder), *faults(browser, folder)]
-    print("\n".join(found) or "graph.html and the SVG tree hold")
-    return 1 if found else 0
+def faults(binary, browser, folder):
+    layout = ["--model", MODEL, "--d", "3", "--p", "5", "--t", "3"]
+    subprocess.run([binary, "graph", *layout, "--out", folder], check=True)
+    yield from dead_links(folder)
+    yield from page_faults(browser, folder)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(test_pages(__doc__, faults, "graph.html and the SVG tree hold", programs=["dot"]))

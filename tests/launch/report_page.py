@@ -5,17 +5,13 @@ screenshot of each, light and dark. Exit code 77 where there is no browser.
 
   python3 tests/launch/report_page.py --binary build/bin/dmltrain [--keep FOLDER]"""
 
-import argparse
 import html
 import json
-import os
 import re
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
-from browser import SKIPPED, browse, find_browser
+from browser import browse, test_pages
 
 DARK = "--blink-settings=preferredColorScheme=0"
 LAYOUTS = {"8": ["--d", "2", "--p", "2", "--t", "2"], "64": ["--d", "8", "--p", "4", "--t", "2", "--batch", "32", "--microbatches", "4"]}
@@ -90,7 +86,7 @@ def time_faults(said, measured):
             yield f"rank {rank}: tasks start at other times than in measured.json"
 
 
-def faults(browser, run, name, sides):
+def page_faults(browser, run, name, sides):
     page = run / name
     said, console = used_by_hand(browser, page)
     yield from console
@@ -109,25 +105,14 @@ def faults(browser, run, name, sides):
             yield f"no screenshot in {theme}"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--binary", required=True)
-    parser.add_argument("--keep", help="a folder for the runs with their screenshots")
-    arguments = parser.parse_args()
-    browser, binary, found = find_browser(), os.path.abspath(arguments.binary), []
-    if browser is None:
-        print("skipped: there is no browser")
-        return SKIPPED
-    with tempfile.TemporaryDirectory() as temporary:
-        for ranks, layout in LAYOUTS.items():
-            run = Path(arguments.keep or temporary) / f"ranks{ranks}"
-            subprocess.run([binary, *SMALL, *layout, "--run", run], check=True, stdout=subprocess.DEVNULL)
-            subprocess.run([binary, "compare", run], check=True, stdout=subprocess.DEVNULL)
-            for name, sides in (("report.html", ["measured"]), ("compare.html", ["simulated", "measured"])):
-                found += [f"{name} of {ranks} ranks: {fault}" for fault in faults(browser, run, name, sides)]
-    print("\n".join(found) or "report.html and compare.html hold")
-    return 1 if found else 0
+def faults(binary, browser, folder):
+    for ranks, layout in LAYOUTS.items():
+        run = folder / f"ranks{ranks}"
+        subprocess.run([binary, *SMALL, *layout, "--run", run], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([binary, "compare", run], check=True, stdout=subprocess.DEVNULL)
+        for name, sides in (("report.html", ["measured"]), ("compare.html", ["simulated", "measured"])):
+            yield from (f"{name} of {ranks} ranks: {fault}" for fault in page_faults(browser, run, name, sides))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(test_pages(__doc__, faults, "report.html and compare.html hold"))

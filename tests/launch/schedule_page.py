@@ -5,17 +5,13 @@ browser.
 
   python3 tests/launch/schedule_page.py --binary build/bin/dmltrain [--keep FOLDER]"""
 
-import argparse
 import html
 import json
-import os
 import re
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
-from browser import SKIPPED, browse, find_browser
+from browser import browse, test_pages
 
 SCHEDULES = "gpipe,1f1b,interleaved,1f1b-overlap,interleaved-overlap,zb-h1,zb-h2,zb-1p,zb-2p,zb-v,dualpipe,dualpipe-v"
 TIMES = ["--tf", "18.522", "--tb", "18.086", "--tw", "9.337", "--tcomm", "0.601"]
@@ -94,20 +90,5 @@ def faults(binary, browser, folder):
         yield "no screenshot"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--binary", required=True)
-    parser.add_argument("--keep", help="a folder for the page and its screenshot")
-    arguments = parser.parse_args()
-    browser = find_browser()
-    if browser is None:
-        print("skipped: there is no browser")
-        return SKIPPED
-    with tempfile.TemporaryDirectory() as temporary:
-        found = list(faults(os.path.abspath(arguments.binary), browser, Path(arguments.keep or temporary)))
-    print("\n".join(found) or "schedules.html holds")
-    return 1 if found else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(test_pages(__doc__, faults, "schedules.html holds"))
