@@ -132,7 +132,7 @@ class Calibration {
   Hardware hardware_;
 };
 
-int run(const Command& command, Terminal& terminal) {
+int run_calibrate(const Command& command, Terminal& terminal) {
   Calibration(command, terminal).run();
   return exit_code::kDone;
 }
@@ -145,7 +145,7 @@ CommandSpec calibrate_command() {
           .summary = "measures kernels and links here",
           .on_every_rank = true,
           .options = {{"out", "FILE", "what is written (default calibration.toml)"}},
-          .run = run};
+          .run = run_calibrate};
 }
 
 }  // namespace dml

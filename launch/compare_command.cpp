@@ -188,7 +188,7 @@ class Comparer {
   std::vector<RankTasks> tasks_;
 };
 
-int run(const Command& command, Terminal& terminal) {
+int run_compare(const Command& command, Terminal& terminal) {
   const std::string& folder = command.arguments.front();
   Comparer comparer(folder, read_run(folder));
   std::optional<Hardware> hardware;
@@ -213,7 +213,7 @@ CommandSpec compare_command() {
                        "predicts by this hardware: a file of `dmltrain calibrate` or a preset; without it the measured "
                        "tasks are replayed"},
                       {"json", "", "prints compare.json instead of the tables"}},
-          .run = run};
+          .run = run_compare};
 }
 
 }  // namespace dml

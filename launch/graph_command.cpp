@@ -122,7 +122,7 @@ int run_verification(LayoutPlan& plan, Terminal& terminal) {
   return found.holds() ? exit_code::kDone : exit_code::kCheckFailed;
 }
 
-int run(const Command& command, Terminal& terminal) {
+int run_graph(const Command& command, Terminal& terminal) {
   if (command.has("verify")) {
     LayoutPlan plan(command.config);
     return run_verification(plan, terminal);
@@ -156,7 +156,7 @@ CommandSpec graph_command() {
                       {"emit", "FORM,...", "svg, html, json, chakra (default all)"},
                       {"open", "", "shows the graph in the browser"},
                       {"verify", "", "proves that its tasks compute the model; draws nothing"}},
-          .run = run};
+          .run = run_graph};
 }
 
 }  // namespace dml

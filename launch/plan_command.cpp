@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::int64_t kMostRanks = 1 << 20;
 constexpr std::int64_t kMostRows = 1'000'000;
-constexpr std::int64_t kMostChunks = 64;
+constexpr std::int64_t kMostPlannedChunks = 64;
 constexpr double kGigabyte = 1e9;
 constexpr double kMostGigabytes = 1e9;
 constexpr std::int64_t kUsualBatch = 16;
@@ -94,7 +94,7 @@ SearchSpace search_space(const Command& command, std::int64_t batch) {
   space.p = range_of(command, "p");
   space.t = range_of(command, "t");
   space.microbatches = range_of(command, "microbatches");
-  space.most_chunks = whole_number(command, "max-chunks", space.most_chunks, kMostChunks);
+  space.most_chunks = whole_number(command, "max-chunks", space.most_chunks, kMostPlannedChunks);
   space.schedules = chosen_schedules(command);
   space.modes = chosen_modes(command.config);
   return space;
@@ -215,7 +215,7 @@ std::vector<std::string> write_files(const Command& command, const PlanReport& p
   return files;
 }
 
-int run(const Command& command, Terminal& terminal) {
+int run_plan(const Command& command, Terminal& terminal) {
   const PlanTableOptions table{.most_rows = static_cast<std::size_t>(whole_number(command, "top", 10, kMostRows)),
                                .all = command.has("all")};
   const PlanReport plan = planned(command);
@@ -258,7 +258,7 @@ CommandSpec plan_command() {
           .summary = "the fastest layouts, predicted",
           .on_preset = true,
           .options = option_list(),
-          .run = run};
+          .run = run_plan};
 }
 
 }  // namespace dml

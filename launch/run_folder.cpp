@@ -12,6 +12,7 @@
 #include "launch/atomic_file.h"
 #include "launch/options/config_file.h"
 #include "launch/options/usage_error.h"
+#include "launch/report/number_text.h"
 
 namespace dml {
 namespace {
@@ -49,15 +50,13 @@ void append_line(std::ofstream& stream, std::string_view line, const std::string
   if (!stream) throw IoError(fmt::format("{}: cannot be written: {}", path, std::strerror(errno)));
 }
 
-constexpr double kMs = 1e3;
-
 void add_parts(Json& json, const Breakdown& parts) {
-  json["compute_ms"] = parts.compute * kMs;
-  json["core_wait_ms"] = parts.core_wait * kMs;
-  json["comm_ms"] = parts.comm * kMs;
-  json["exposed_comm_ms"] = parts.exposed_comm * kMs;
-  json["bubble_ms"] = parts.bubble * kMs;
-  json["other_ms"] = parts.other * kMs;
+  json["compute_ms"] = parts.compute * kMsPerSecond;
+  json["core_wait_ms"] = parts.core_wait * kMsPerSecond;
+  json["comm_ms"] = parts.comm * kMsPerSecond;
+  json["exposed_comm_ms"] = parts.exposed_comm * kMsPerSecond;
+  json["bubble_ms"] = parts.bubble * kMsPerSecond;
+  json["other_ms"] = parts.other * kMsPerSecond;
 }
 
 template <typename Pairs>
@@ -115,7 +114,7 @@ std::string step_json(const StepRecord& record) {
   json["loss"] = record.loss;
   json["grad_norm"] = record.grad_norm;
   json["lr"] = record.learning_rate;
-  json["step_ms"] = record.mean.step * kMs;
+  json["step_ms"] = record.mean.step * kMsPerSecond;
   if (record.tokens_per_s > 0) {
     json["tokens_per_s"] = record.tokens_per_s;
   } else {
@@ -132,12 +131,12 @@ std::string rank_json(const RankStep& rank) {
   Json json;
   json["step"] = rank.step;
   json["rank"] = rank.rank;
-  json["step_ms"] = rank.parts.step * kMs;
+  json["step_ms"] = rank.parts.step * kMsPerSecond;
   add_parts(json, rank.parts);
-  json["forward_ms"] = rank.forward * kMs;
-  json["backward_ms"] = rank.backward * kMs;
-  json["update_ms"] = rank.update * kMs;
-  json["comm_kind_ms"] = object_of(rank.comm_seconds, kMs);
+  json["forward_ms"] = rank.forward * kMsPerSecond;
+  json["backward_ms"] = rank.backward * kMsPerSecond;
+  json["update_ms"] = rank.update * kMsPerSecond;
+  json["comm_kind_ms"] = object_of(rank.comm_seconds, kMsPerSecond);
   json["bytes_sent"] = object_of(rank.bytes_sent, 1);
   json["bytes_received"] = object_of(rank.bytes_received, 1);
   json["resident_bytes"] = rank.resident_bytes;

@@ -50,7 +50,7 @@ std::string emitted(const SimulatedSchedule& schedule) {
   return actions_text(schedule.orders, schedule.pipeline.placement, schedule.pipeline.microbatches, schedule.copies);
 }
 
-int run(const Command& command, Terminal& terminal) {
+int run_simulate(const Command& command, Terminal& terminal) {
   if (command.has("hardware")) return simulate_model(command, terminal);
   const SimulateOptions options = simulate_options(command);
   std::vector<SimulatedSchedule> schedules;
@@ -77,7 +77,7 @@ CommandSpec simulate_command() {
           .most_arguments = 1,
           .on_preset = true,
           .options = simulate_option_table(),
-          .run = run};
+          .run = run_simulate};
 }
 
 }  // namespace dml

@@ -26,7 +26,6 @@ using Align = TextTable::Align;
 /// Every rank is played by itself.
 constexpr int kMostRanks = 1024;
 constexpr std::size_t kShownRanks = 16;
-constexpr double kMs = 1e3;
 
 /// What the command calls by the same names as schedules alone.
 Config config_of(const Command& command) {
@@ -93,7 +92,7 @@ std::vector<ComparedGroup> kinds_of(const Prediction& p) {
 std::string page(const Prediction& p, Style style) {
   const auto ranks = static_cast<double>(p.ranks.size());
   std::string text = fmt::format("{} {} on {}\n\n", style.heading("Predicted step:"), p.model, p.hardware);
-  text += fmt::format("  {:.3f} ms a step, {} samples/s, {} a rank", p.step.seconds * kMs,
+  text += fmt::format("  {:.3f} ms a step, {} samples/s, {} a rank", p.step.seconds * kMsPerSecond,
                       scaled_text(static_cast<double>(p.batch) / p.step.seconds),
                       scaled_text(p.flops / p.step.seconds / ranks, "FLOP/s"));
   if (p.peak > 0) text += fmt::format(", {:.1f} % of its peak", 100 * p.flops / p.step.seconds / ranks / p.peak);
@@ -105,14 +104,14 @@ std::string page(const Prediction& p, Style style) {
     const auto& at = p.places[i];
     std::vector<std::string> row{std::to_string(i), fmt::format("d{} p{} t{}", at.d, at.p, at.t)};
     for (const double seconds : {s.step, s.compute, s.core_wait, s.exposed_comm, s.bubble})
-      row.push_back(fmt::format("{:.3f}", seconds * kMs));
+      row.push_back(fmt::format("{:.3f}", seconds * kMsPerSecond));
     parts.add_row(std::move(row));
   }
   text += parts.to_string(style);
   if (p.ranks.size() > kShownRanks) text += fmt::format("  and {} more\n", p.ranks.size() - kShownRanks);
   TextTable kinds({{"kind, per rank", Align::left}, {"tasks"}, {"ms"}});
   for (const ComparedGroup& kind : kinds_of(p))
-    kinds.add_row({kind.name, std::to_string(kind.count), fmt::format("{:.3f}", kind.predicted * kMs)});
+    kinds.add_row({kind.name, std::to_string(kind.count), fmt::format("{:.3f}", kind.predicted * kMsPerSecond)});
   return text + "\n" + kinds.to_string(style);
 }
 
@@ -121,21 +120,21 @@ std::string json(const Prediction& p) {
             {"model", p.model},
             {"hardware", p.hardware},
             {"batch", p.batch},
-            {"step_ms", p.step.seconds * kMs},
+            {"step_ms", p.step.seconds * kMsPerSecond},
             {"flops_per_s", p.flops / p.step.seconds},
             {"ranks", Json::array()},
             {"kinds", Json::array()}};
   for (std::size_t i = 0; i < p.ranks.size(); ++i) {
     const StepParts& s = p.step.parts[i];
     json["ranks"].push_back({{"rank", i},
-                             {"step_ms", s.step * kMs},
-                             {"compute_ms", s.compute * kMs},
-                             {"core_wait_ms", s.core_wait * kMs},
-                             {"exposed_comm_ms", s.exposed_comm * kMs},
-                             {"bubble_ms", s.bubble * kMs}});
+                             {"step_ms", s.step * kMsPerSecond},
+                             {"compute_ms", s.compute * kMsPerSecond},
+                             {"core_wait_ms", s.core_wait * kMsPerSecond},
+                             {"exposed_comm_ms", s.exposed_comm * kMsPerSecond},
+                             {"bubble_ms", s.bubble * kMsPerSecond}});
   }
   for (const ComparedGroup& kind : kinds_of(p))
-    json["kinds"].push_back({{"name", kind.name}, {"tasks", kind.count}, {"ms", kind.predicted * kMs}});
+    json["kinds"].push_back({{"name", kind.name}, {"tasks", kind.count}, {"ms", kind.predicted * kMsPerSecond}});
   return json.dump(1) + "\n";
 }
 

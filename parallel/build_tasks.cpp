@@ -3,12 +3,11 @@
 #include <algorithm>
 
 #include "kernels/error.h"
+#include "models/index.h"
 #include "models/op.h"
 
 namespace dml {
 namespace {
-
-std::size_t index(std::int32_t id) { return static_cast<std::size_t>(id); }
 
 class Builder {
  public:

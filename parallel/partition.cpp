@@ -7,14 +7,13 @@
 #include <stdexcept>
 
 #include "kernels/error.h"
+#include "models/index.h"
 #include "models/op.h"
 #include "parallel/pipeline/cut.h"
 #include "parallel/pipeline/stage_cost.h"
 
 namespace dml {
 namespace {
-
-std::size_t index(std::int32_t id) { return static_cast<std::size_t>(id); }
 
 void check_batch(const Mesh& mesh, const PartitionOptions& options) {
   const std::int64_t parts = std::int64_t{mesh.d()} * options.microbatches;

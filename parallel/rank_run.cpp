@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <set>
 
+#include "models/index.h"
 #include "models/op.h"
 #include "parallel/build_tasks.h"
 
 namespace dml {
 namespace {
-
-std::size_t index(std::int32_t id) { return static_cast<std::size_t>(id); }
 
 class Writer {
  public:

@@ -4,12 +4,11 @@
 #include <algorithm>
 
 #include "kernels/error.h"
+#include "models/index.h"
 #include "parallel/build_tasks.h"
 
 namespace dml {
 namespace {
-
-std::size_t index(std::int32_t id) { return static_cast<std::size_t>(id); }
 
 /// Whether a value is the sum of contributions to a parameter's gradient.
 bool is_gradient_sum(const Graph& graph, ValueId value) {

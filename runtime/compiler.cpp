@@ -4,12 +4,11 @@
 #include <set>
 
 #include "kernels/error.h"
+#include "models/index.h"
 #include "models/op.h"
 
 namespace dml {
 namespace {
-
-std::size_t index(std::int32_t id) { return static_cast<std::size_t>(id); }
 
 bool is_sum(const Node& node) { return node.op->name == "AllReduce"; }
 

@@ -28,9 +28,9 @@ void clear_attributes(SplitGraph& split, const std::vector<std::variant<NodeId, 
   }
 }
 
-class Writer {
+class ShardWriter {
  public:
-  Writer(const Config& config, const std::string& folder)
+  ShardWriter(const Config& config, const std::string& folder)
       : folder_(folder),
         model_(config.model, config.seed),
         mesh_(std::max(config.layout.d, 1), config.layout.p, config.layout.t, config.layout.order) {
@@ -139,6 +139,6 @@ class Writer {
 
 }  // namespace
 
-void write_shards(const Config& config, const std::string& folder) { Writer(config, folder).write(); }
+void write_shards(const Config& config, const std::string& folder) { ShardWriter(config, folder).write(); }
 
 }  // namespace dml

@@ -37,9 +37,9 @@ bool is_transfer(const Task& task) { return task.kind == TaskKind::send || task.
 
 double microseconds(double seconds) { return seconds * 1e6; }
 
-class TraceWriter {
+class ChromeTraceWriter {
  public:
-  TraceWriter(std::ostream& out, const Mesh& mesh, const TaskName& name_of_task)
+  ChromeTraceWriter(std::ostream& out, const Mesh& mesh, const TaskName& name_of_task)
       : out_(out), mesh_(mesh), name_of_task_(name_of_task) {
     out_ << "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[";
   }
@@ -68,12 +68,12 @@ class TraceWriter {
   std::map<TransferKey, Place> sends_, receives_;
 };
 
-void TraceWriter::emit(const Json& event) {
+void ChromeTraceWriter::emit(const Json& event) {
   out_ << (first_ ? "\n" : ",\n") << event.dump(-1, ' ', false, Json::error_handler_t::replace);
   first_ = false;
 }
 
-void TraceWriter::name_process(int rank) {
+void ChromeTraceWriter::name_process(int rank) {
   const Coordinate at = mesh_.coordinate(rank);
   const std::string name = fmt::format("rank {} (d{} p{} t{})", rank, at.d, at.p, at.t);
   emit({{"ph", "M"}, {"name", "process_name"}, {"pid", rank}, {"args", {{"name", name}}}});
@@ -81,7 +81,7 @@ void TraceWriter::name_process(int rank) {
 }
 
 /// The first row of the queue that is free when the span starts: slices of one row may not overlap.
-int TraceWriter::row_of(int rank, QueueId queue, const Span& span) {
+int ChromeTraceWriter::row_of(int rank, QueueId queue, const Span& span) {
   const int first = static_cast<int>(queue) * kRowsPerQueue;
   int row = first;
   while (row_end_.contains(row) && row_end_[row] > span.start) ++row;
@@ -95,7 +95,7 @@ int TraceWriter::row_of(int rank, QueueId queue, const Span& span) {
   return row;
 }
 
-void TraceWriter::add_slice(const RankTasks& rank, const Task& task, const Span& span, int row) {
+void ChromeTraceWriter::add_slice(const RankTasks& rank, const Task& task, const Span& span, int row) {
   Json args = {{"id", task.id.to_string()}, {"bytes", task.bytes}, {"flops", task.flops}};
   if (span.processor >= 0) args["processor_us"] = microseconds(span.processor);
   if (is_transfer(task)) args["peer"] = task.peer;
@@ -109,7 +109,7 @@ void TraceWriter::add_slice(const RankTasks& rank, const Task& task, const Span&
         {"args", std::move(args)}});
 }
 
-void TraceWriter::add_rank(const RankTasks& rank, std::vector<Span> spans) {
+void ChromeTraceWriter::add_rank(const RankTasks& rank, std::vector<Span> spans) {
   name_process(rank.rank);
   row_end_.clear();
   std::stable_sort(spans.begin(), spans.end(), [](const Span& a, const Span& b) { return a.start < b.start; });
@@ -124,14 +124,14 @@ void TraceWriter::add_rank(const RankTasks& rank, std::vector<Span> spans) {
   }
 }
 
-void TraceWriter::add_arrow_end(const char* phase, const Place& place, double ts, std::int64_t id) {
+void ChromeTraceWriter::add_arrow_end(const char* phase, const Place& place, double ts, std::int64_t id) {
   Json event = {{"ph", phase},       {"name", "transfer"}, {"cat", "transfer"}, {"id", id},
                 {"pid", place.rank}, {"tid", place.row},   {"ts", ts}};
   if (*phase == 'f') event["bp"] = "e";
   emit(event);
 }
 
-void TraceWriter::finish() {
+void ChromeTraceWriter::finish() {
   std::int64_t id = 0;
   for (const auto& [key, send] : sends_) {
     const auto receive = receives_.find(key);
@@ -152,7 +152,7 @@ void write_chrome_trace(std::ostream& out, std::span<const RankTasks> ranks, con
                         const TaskName& name_of_task) {
   std::map<int, std::vector<Span>> spans;
   for (const Span& span : timeline.spans) spans[span.rank].push_back(span);
-  TraceWriter writer(out, mesh, name_of_task);
+  ChromeTraceWriter writer(out, mesh, name_of_task);
   for (const RankTasks& rank : ranks) writer.add_rank(rank, std::move(spans[rank.rank]));
   writer.finish();
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "launch/report/number_text.h"
 #include "launch/report/text_table.h"
 
 namespace dml {
@@ -13,10 +14,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Align = TextTable::Align;
 
-constexpr double kMs = 1e3;
 constexpr std::size_t kShownUnmatched = 5;
 
-std::string ms(double seconds) { return fmt::format("{:.3f}", seconds * kMs); }
+std::string ms(double seconds) { return fmt::format("{:.3f}", seconds * kMsPerSecond); }
 
 /// Predicted over measured, as what is too much or too little.
 std::string error_of(double predicted, double measured) {
@@ -88,7 +88,7 @@ Json json_of(const std::vector<ComparedGroup>& groups) {
   Json json = Json::array();
   for (const ComparedGroup& g : groups) {
     json.push_back(
-        {{"name", g.name}, {"tasks", g.count}, {"predicted_ms", g.predicted * kMs}, {"measured_ms", g.measured * kMs}});
+        {{"name", g.name}, {"tasks", g.count}, {"predicted_ms", g.predicted * kMsPerSecond}, {"measured_ms", g.measured * kMsPerSecond}});
   }
   return json;
 }
@@ -123,9 +123,9 @@ std::string comparison_json(const Comparison& c) {
             {"tasks", c.num_generated},
             {"not_executed", json_of(c.joined.not_executed)},
             {"not_generated", json_of(c.joined.not_generated)},
-            {"predicted_step_ms", c.predicted_step * kMs},
-            {"measured_step_ms", c.measured_step * kMs},
-            {"median_step_ms", quantile(c.step_seconds, 0.5) * kMs},
+            {"predicted_step_ms", c.predicted_step * kMsPerSecond},
+            {"measured_step_ms", c.measured_step * kMsPerSecond},
+            {"median_step_ms", quantile(c.step_seconds, 0.5) * kMsPerSecond},
             {"parts", Json::array()},
             {"kinds", json_of(c.kinds)},
             {"operations", json_of(c.families)},
@@ -133,19 +133,19 @@ std::string comparison_json(const Comparison& c) {
             {"largest_differences", Json::array()}};
   for (const auto& [name, part] : kParts) {
     json["parts"].push_back({{"name", name},
-                             {"predicted_ms", c.parts.predicted.*part * kMs},
-                             {"measured_ms", c.parts.measured.*part * kMs}});
+                             {"predicted_ms", c.parts.predicted.*part * kMsPerSecond},
+                             {"measured_ms", c.parts.measured.*part * kMsPerSecond}});
   }
   for (const PathShare& share : c.path) {
     json["critical_path"].push_back(
-        {{"name", share.what}, {"predicted_ms", share.predicted * kMs}, {"measured_ms", share.measured * kMs}});
+        {{"name", share.what}, {"predicted_ms", share.predicted * kMsPerSecond}, {"measured_ms", share.measured * kMsPerSecond}});
   }
   for (const auto& [task, id, name] : c.outliers) {
     json["largest_differences"].push_back({{"rank", task.rank},
                                            {"id", id},
                                            {"name", name},
-                                           {"predicted_ms", task.predicted * kMs},
-                                           {"measured_ms", task.measured * kMs}});
+                                           {"predicted_ms", task.predicted * kMsPerSecond},
+                                           {"measured_ms", task.measured * kMsPerSecond}});
   }
   return json.dump(1) + "\n";
 }

@@ -8,6 +8,8 @@
 
 namespace dml {
 
+constexpr double kMsPerSecond = 1e3;
+
 /// Three significant digits without an exponent while that stays short: "1.84", "41.2", "1234", "2.5e+07", "3.1e-05".
 std::string number_text(double number);
 /// "24.9k", "1.21M", "5.40G": by powers of 1000.

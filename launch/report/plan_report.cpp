@@ -16,8 +16,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Align = TextTable::Align;
 
-constexpr double kMs = 1e3;
-
 /// The layout's own columns, of every table.
 std::vector<std::string> layout_cells(const LayoutChoice& layout) {
   return {std::to_string(layout.d),      std::to_string(layout.p),
@@ -113,13 +111,13 @@ Json json_of(const LayoutChoice& layout) {
 
 /// The figures of a step by the names that CSV and JSON have for them.
 std::vector<std::pair<std::string, double>> figures_of(const PlanReport& plan, const StepEstimate& step) {
-  return {{"step_ms", step.seconds * kMs},
+  return {{"step_ms", step.seconds * kMsPerSecond},
           {"speed_up", plan.speed_up(step)},
           {"epoch_s", plan.epoch_seconds(step)},
-          {"compute_ms", step.parts.compute * kMs},
-          {"core_wait_ms", step.parts.core_wait * kMs},
-          {"exposed_comm_ms", step.parts.exposed_comm * kMs},
-          {"bubble_ms", step.parts.bubble * kMs},
+          {"compute_ms", step.parts.compute * kMsPerSecond},
+          {"core_wait_ms", step.parts.core_wait * kMsPerSecond},
+          {"exposed_comm_ms", step.parts.exposed_comm * kMsPerSecond},
+          {"bubble_ms", step.parts.bubble * kMsPerSecond},
           {"memory_bytes", step.memory.total()},
           {"parameter_bytes", step.memory.parameters},
           {"gradient_bytes", step.memory.gradients},
@@ -197,7 +195,7 @@ std::string plan_json(const PlanReport& plan, const PlanTableOptions& options) {
             {"world", plan.world},
             {"batch", plan.batch},
             {"memory_limit_bytes", plan.memory_limit},
-            {"one_device_step_ms", plan.found.one_device_seconds * kMs},
+            {"one_device_step_ms", plan.found.one_device_seconds * kMsPerSecond},
             {"search_seconds", plan.search_seconds},
             {"possible", plan.found.ranked.size()},
             {"rejected", Json::object()},

@@ -30,7 +30,7 @@ bool is_in_table(const std::string& name) {
   return std::any_of(table.begin(), table.end(), [&](const ScheduleDef& def) { return def.name == name; });
 }
 
-Json json_of(const SimulatedSchedule& schedule) {
+Json orders_of(const SimulatedSchedule& schedule) {
   Json json{{"name", schedule.name}};
   if (is_in_table(schedule.name)) return json;
   json["stages"] = schedule.pipeline.placement.num_stages();
@@ -42,7 +42,7 @@ Json json_of(const SimulatedSchedule& schedule) {
 
 std::string schedule_page(std::span<const SimulatedSchedule> schedules, const PipelineSettings& settings) {
   Json json{{"settings", json_of(settings)}, {"schedules", Json::array()}};
-  for (const SimulatedSchedule& schedule : schedules) json["schedules"].push_back(json_of(schedule));
+  for (const SimulatedSchedule& schedule : schedules) json["schedules"].push_back(orders_of(schedule));
   return filled_page("schedule.html", {{"data", json_for_page(json.dump())}});
 }
 

@@ -5,12 +5,11 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "models/index.h"
 #include "parallel/simulate/exchanges.h"
 
 namespace dml {
 namespace {
-
-std::size_t index(std::int32_t i) { return static_cast<std::size_t>(i); }
 
 /// Spans of a timeline by rank and task.
 class Places {

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "kernels/error.h"
+#include "models/index.h"
 #include "models/op.h"
 
 namespace dml {
@@ -18,8 +19,6 @@ constexpr double kBytesPerSecond = 10e9;
 constexpr double kTransferBytesPerSecond = 2e9;
 constexpr double kTransferSeconds = 30e-6;
 constexpr double kForwardAndBackward = 3;
-
-std::size_t index(std::int32_t id) { return static_cast<std::size_t>(id); }
 
 /// Forward nodes that read no activation and no input: they go where their result is used.
 std::vector<bool> weight_only(const Graph& graph) {

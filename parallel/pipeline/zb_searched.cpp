@@ -9,6 +9,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include "models/index.h"
 #include "parallel/pipeline/orders.h"
 
 namespace dml {
@@ -19,8 +20,6 @@ struct Choices {
   bool backward_first;         ///< a stage far ahead of the next waits rather than run another forward
   bool fills_small_gaps;       ///< a W that overlaps the next pass's start even where waiting would cost nothing
 };
-
-std::size_t index(int i) { return static_cast<std::size_t>(i); }
 
 struct StageState {
   StageCost cost;

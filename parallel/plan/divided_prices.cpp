@@ -4,14 +4,13 @@
 #include <set>
 
 #include "kernels/error.h"
+#include "models/index.h"
 #include "models/op.h"
 #include "parallel/pipeline/cut.h"
 #include "parallel/pipeline/stage_cost.h"
 
 namespace dml {
 namespace {
-
-std::size_t index(std::int32_t id) { return static_cast<std::size_t>(id); }
 
 double seconds_of_node(const Hardware& hardware, const Graph& graph, const Node& node, const ComputeMode& compute,
                        int t) {

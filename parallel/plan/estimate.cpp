@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "kernels/error.h"
+#include "models/index.h"
 #include "parallel/simulate/schedule_simulation.h"
 
 namespace dml {
@@ -16,8 +17,6 @@ constexpr double kGigabyte = 1e9;
 constexpr double kRounding = 1e-12;  // of sums of times
 constexpr double kParametersAndGradients = 2;
 constexpr double kTotalsBytes = 24;  // of the sums over all ranks at the end of a step: three doubles
-
-std::size_t index(int i) { return static_cast<std::size_t>(i); }
 
 /// All that the parts of an estimate look at.
 struct Pricing {

@@ -4,12 +4,11 @@
 #include <initializer_list>
 #include <unordered_map>
 
+#include "models/index.h"
 #include "models/op.h"
 
 namespace dml {
 namespace {
-
-std::size_t index(std::int32_t id) { return static_cast<std::size_t>(id); }
 
 double bytes_of(const Value& value) {
   return static_cast<double>(value.shape.num_elements()) * static_cast<double>(size_of(value.dtype));

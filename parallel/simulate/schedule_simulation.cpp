@@ -2,13 +2,12 @@
 
 #include <algorithm>
 
+#include "models/index.h"
 #include "parallel/pipeline/stage_links.h"
 #include "parallel/simulate/task_list.h"
 
 namespace dml {
 namespace {
-
-std::size_t index(int i) { return static_cast<std::size_t>(i); }
 
 /// Tasks of the orders' passes: one per action, or one per overlapped pair.
 class ScheduleTasks {

@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <tuple>
 
+#include "models/index.h"
 #include "parallel/simulate/exchanges.h"
 
 namespace dml {
@@ -71,10 +72,6 @@ class StepSimulation {
   }
 
  private:
-  template <typename Integer>
-  static std::size_t index(Integer i) {
-    return static_cast<std::size_t>(i);
-  }
   int num_ranks() const { return static_cast<int>(ranks_.size()); }
   Place& place_of(int rank) { return places_[index(rank)]; }
   StepParts& parts(int rank) { return result_.parts[index(rank)]; }

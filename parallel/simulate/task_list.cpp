@@ -6,10 +6,10 @@
 #include <limits>
 #include <stdexcept>
 
+#include "models/index.h"
+
 namespace dml {
 namespace {
-
-std::size_t index(std::int32_t i) { return static_cast<std::size_t>(i); }
 
 constexpr std::int32_t kNobody = -1;
 constexpr double kNotYet = std::numeric_limits<double>::infinity();

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "kernels/error.h"
+#include "models/index.h"
 #include "parallel/tensor/split.h"
 
 namespace dml {
@@ -59,7 +60,6 @@ class Planner {
  private:
   using Overlay = std::map<ValueId, Sharding>;
 
-  static std::size_t index(std::int32_t id) { return static_cast<std::size_t>(id); }
   Sharding& value(ValueId id) { return plan_.values[index(id)]; }
   double bytes_of(ValueId id) const {
     const Value& v = graph_.value(id);

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "kernels/error.h"
+#include "models/index.h"
 #include "parallel/tensor/split.h"
 
 namespace dml {
@@ -61,7 +62,6 @@ class Writer {
   }
 
  private:
-  static std::size_t index(std::int32_t id) { return static_cast<std::size_t>(id); }
 
   /// Values keep their ids; those that the moves make come behind them.
   void add_value_like(ValueId id) {

@@ -4,13 +4,12 @@
 
 #include <algorithm>
 
+#include "models/index.h"
 #include "models/op.h"
 #include "parallel/tensor/rule.h"
 
 namespace dml {
 namespace {
-
-std::size_t index(std::int32_t id) { return static_cast<std::size_t>(id); }
 
 /// What a value of the divided graph is.
 struct Meaning {

@@ -5,12 +5,9 @@
 #include <algorithm>
 #include <set>
 
+#include "models/index.h"
+
 namespace dml {
-namespace {
-
-std::size_t index(std::int32_t id) { return static_cast<std::size_t>(id); }
-
-}  // namespace
 
 GradientSums::GradientSums(const Partition& partition, bool clips, std::vector<Finding>& findings)
     : p_(partition),

@@ -4,14 +4,13 @@
 
 #include <algorithm>
 
+#include "models/index.h"
 #include "models/op.h"
 #include "parallel/verify/gradient_sums.h"
 #include "parallel/verify/happens_before.h"
 
 namespace dml {
 namespace {
-
-std::size_t index(std::int32_t id) { return static_cast<std::size_t>(id); }
 
 std::int64_t bytes_of(const Value& value) {
   return value.shape.num_elements() * static_cast<std::int64_t>(size_of(value.dtype));

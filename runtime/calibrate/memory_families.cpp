@@ -9,14 +9,14 @@
 namespace dml {
 namespace {
 
-constexpr std::int64_t kColumns = 128;
+constexpr std::int64_t kRowElems = 128;
 constexpr std::int64_t kImageChannels = 16;
-constexpr std::int64_t kSide = 8;
-constexpr std::int64_t kImageElems = kImageChannels * kSide * kSide;
+constexpr std::int64_t kImageSide = 8;
+constexpr std::int64_t kImageElems = kImageChannels * kImageSide * kImageSide;
 constexpr double kElemBytes = 4;
 constexpr double kSumUnused = 0.5;
 
-const std::vector<double> kBytes = {4096, 16384, 65536, 262144, 1 << 20, 1 << 22, 1 << 24, 1 << 26};
+const std::vector<double> kByteSizes = {4096, 16384, 65536, 262144, 1 << 20, 1 << 22, 1 << 24, 1 << 26};
 
 /// How many items of `elems` elements make so many bytes where each is read or written `accesses` times.
 std::int64_t items(std::span<const double> bytes, double elems, double accesses) {
@@ -24,11 +24,11 @@ std::int64_t items(std::span<const double> bytes, double elems, double accesses)
 }
 
 Shape rows(std::span<const double> bytes, double accesses) {
-  return {items(bytes, static_cast<double>(kColumns), accesses), kColumns};
+  return {items(bytes, static_cast<double>(kRowElems), accesses), kRowElems};
 }
 
 Shape images(std::span<const double> bytes, double accesses) {
-  return {items(bytes, static_cast<double>(kImageElems), accesses), kImageChannels, kSide, kSide};
+  return {items(bytes, static_cast<double>(kImageElems), accesses), kImageChannels, kImageSide, kImageSide};
 }
 
 std::vector<std::int64_t> twice(std::int64_t extent) { return {extent, extent}; }
@@ -51,7 +51,7 @@ constexpr char kTanh[] = "Tanh";
 constexpr char kGelu[] = "Gelu";
 constexpr char kGeluGrad[] = "GeluGrad";
 
-Graph add_row(std::span<const double> bytes) { return Operands().add(rows(bytes, 2)).add({kColumns}).node("Add", {}); }
+Graph add_row(std::span<const double> bytes) { return Operands().add(rows(bytes, 2)).add({kRowElems}).node("Add", {}); }
 
 Graph batch_norm(std::span<const double> bytes) {
   Operands operands;
@@ -106,7 +106,7 @@ Graph reduce_sum(std::span<const double> bytes) {
 }
 
 Graph sum_to(std::span<const double> bytes) {
-  return Operands().add(rows(bytes, 1)).node("SumTo", Attributes().set("shape", std::vector<std::int64_t>{kColumns}));
+  return Operands().add(rows(bytes, 1)).node("SumTo", Attributes().set("shape", std::vector<std::int64_t>{kRowElems}));
 }
 
 Graph transpose(std::span<const double> bytes) {
@@ -116,16 +116,16 @@ Graph transpose(std::span<const double> bytes) {
 Graph slice(std::span<const double> bytes) {
   return Operands()
       .add(rows(bytes, 1))
-      .node("Slice", along(1).set("start", std::int64_t{0}).set("end", kColumns / 2).set("step", std::int64_t{1}));
+      .node("Slice", along(1).set("start", std::int64_t{0}).set("end", kRowElems / 2).set("step", std::int64_t{1}));
 }
 
 Graph gather(std::span<const double> bytes) {
-  return Operands().add({kIndexLimit, kColumns}).add({rows(bytes, 2)[0]}, DataType::i64).node("Gather", along(0));
+  return Operands().add({kIndexLimit, kRowElems}).add({rows(bytes, 2)[0]}, DataType::i64).node("Gather", along(0));
 }
 
 Graph gather_grad(std::span<const double> bytes) {
   const Shape dy = rows(bytes, 2);
-  const Shape table{std::max<std::int64_t>(dy[0], kIndexLimit), kColumns};
+  const Shape table{std::max<std::int64_t>(dy[0], kIndexLimit), kRowElems};
   return Operands().add(dy).add({dy[0]}, DataType::i64).node("GatherGrad", along(0).set("shape", table.to_vector()));
 }
 
@@ -138,7 +138,7 @@ Graph dropout(std::span<const double> bytes) {
 std::vector<KernelFamily> memory_families() {
   std::vector<KernelFamily> families;
   const auto add = [&](std::string_view name, Graph (*graph)(std::span<const double>), double unused_weight = 1) {
-    families.push_back({name, {kBytes}, graph, unused_weight});
+    families.push_back({name, {kByteSizes}, graph, unused_weight});
   };
   add("Add", elementwise<kAdd, 2>);
   add("Add.broadcast", add_row);

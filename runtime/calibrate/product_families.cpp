@@ -39,7 +39,7 @@ Graph batched_product(std::span<const double> sizes) {
 }
 
 // Images of 8 x 8 pixels, which windows of 3 x 3 or 1 x 1 leave as they are.
-constexpr std::int64_t kSide = 8;
+constexpr std::int64_t kConvSide = 8;
 const std::vector<double> kPixels = {64, 512, 4096};
 const std::vector<double> kChannels = {16, 64, 256};
 const std::vector<double> kWindowProducts = {9 * 16, 9 * 64, 9 * 256};
@@ -50,12 +50,12 @@ struct Convolution {
   Attributes attrs;
 
   explicit Convolution(std::span<const double> sizes) {
-    const std::int64_t samples = std::max<std::int64_t>(whole(sizes[0]) / (kSide * kSide), 1);
+    const std::int64_t samples = std::max<std::int64_t>(whole(sizes[0]) / (kConvSide * kConvSide), 1);
     const std::int64_t in_channels = whole(sizes[2]) / (kWindow * kWindow);
     const std::int64_t out_channels = whole(sizes[1]);
-    x = {samples, in_channels, kSide, kSide};
+    x = {samples, in_channels, kConvSide, kConvSide};
     w = {out_channels, in_channels, kWindow, kWindow};
-    y = {samples, out_channels, kSide, kSide};
+    y = {samples, out_channels, kConvSide, kConvSide};
     attrs.set("strides", std::vector<std::int64_t>{1, 1})
         .set("pads", std::vector<std::int64_t>(4, kWindow / 2))
         .set("dilations", std::vector<std::int64_t>{1, 1})

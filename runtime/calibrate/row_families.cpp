@@ -8,8 +8,8 @@
 namespace dml {
 namespace {
 
-const std::vector<double> kRows = {4, 32, 256, 2048};
-const std::vector<double> kColumns = {8, 32, 128, 512, 2048};
+const std::vector<double> kRowCounts = {4, 32, 256, 2048};
+const std::vector<double> kRowLengths = {8, 32, 128, 512, 2048};
 
 constexpr double kLayerNormUnused = 0.5;
 
@@ -52,13 +52,13 @@ Graph cross_entropy_grad(std::span<const double> sizes) {
 
 std::vector<KernelFamily> row_families() {
   return {
-      {"Softmax", {kRows, kColumns}, softmax},
-      {"SoftmaxGrad", {kRows, kColumns}, softmax_grad},
-      {"LayerNorm", {kRows, kColumns}, layer_norm, kLayerNormUnused},
-      {"LayerNormGrad", {kRows, kColumns}, layer_norm_grad},
-      {"LayerNormParamGrad", {kRows, kColumns}, layer_norm_param_grad},
-      {"CrossEntropy", {kRows, kColumns}, cross_entropy},
-      {"CrossEntropyGrad", {kRows, kColumns}, cross_entropy_grad},
+      {"Softmax", {kRowCounts, kRowLengths}, softmax},
+      {"SoftmaxGrad", {kRowCounts, kRowLengths}, softmax_grad},
+      {"LayerNorm", {kRowCounts, kRowLengths}, layer_norm, kLayerNormUnused},
+      {"LayerNormGrad", {kRowCounts, kRowLengths}, layer_norm_grad},
+      {"LayerNormParamGrad", {kRowCounts, kRowLengths}, layer_norm_param_grad},
+      {"CrossEntropy", {kRowCounts, kRowLengths}, cross_entropy},
+      {"CrossEntropyGrad", {kRowCounts, kRowLengths}, cross_entropy_grad},
   };
 }
 

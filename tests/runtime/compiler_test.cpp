@@ -10,7 +10,7 @@
 namespace dml::test {
 namespace {
 
-Training gpt() {
+Training tied_gpt() {
   Training training;
   training.graph_of = [](std::int64_t samples) {
     return zoo_graph("gpt:layers=2,width=12,heads=3,seq=5,vocab=11,tied=1", samples);
@@ -48,13 +48,13 @@ void expect_order(const Program& program, const RankTasks& tasks) {
 TEST(Compiler, EveryTaskFollowsWhatItNeeds) {
   for (const TrainedLayout& layout :
        {TrainedLayout{1, 1, 1, 2}, TrainedLayout{2, 2, 2, 3}, TrainedLayout{1, 3, 1, 4, "gpipe"}}) {
-    on_all_ranks(gpt(), layout,
+    on_all_ranks(tied_gpt(), layout,
                  [](RankState& state, const Dataset&) { expect_order(state.program(), state.partition().tasks); });
   }
 }
 
 TEST(Compiler, EveryPostHasOneWait) {
-  on_all_ranks(gpt(), {1, 2, 2, 3}, [](RankState& state, const Dataset&) {
+  on_all_ranks(tied_gpt(), {1, 2, 2, 3}, [](RankState& state, const Dataset&) {
     std::vector<int> open(state.partition().tasks.tasks.size(), 0);
     for (const Instruction& instruction : state.program().instructions()) {
       int& count = open[static_cast<std::size_t>(instruction.task)];
@@ -74,7 +74,7 @@ TEST(Compiler, EveryPostHasOneWait) {
 
 // Receives are posted a pass ahead, so that a sender finds them open.
 TEST(Compiler, ReceivesArePostedBeforeTheirPass) {
-  on_all_ranks(gpt(), {1, 2, 1, 4, "gpipe"}, [](RankState& state, const Dataset&) {
+  on_all_ranks(tied_gpt(), {1, 2, 1, 4, "gpipe"}, [](RankState& state, const Dataset&) {
     const std::vector<Task>& tasks = state.partition().tasks.tasks;
     for (std::int32_t id = 0; id < static_cast<std::int32_t>(tasks.size()); ++id) {
       const Task& task = tasks[static_cast<std::size_t>(id)];
@@ -91,7 +91,7 @@ TEST(Compiler, ReceivesArePostedBeforeTheirPass) {
 }
 
 TEST(Compiler, InputsAndLossLieWhereTheirStageIs) {
-  on_all_ranks(gpt(), {1, 3, 1, 2}, [](RankState& state, const Dataset&) {
+  on_all_ranks(tied_gpt(), {1, 3, 1, 2}, [](RankState& state, const Dataset&) {
     const Graph& graph = state.partition().split().graph;
     const int position = state.partition().at.p;
     for (int m = 0; m < 2; ++m) {
@@ -104,7 +104,7 @@ TEST(Compiler, InputsAndLossLieWhereTheirStageIs) {
 }
 
 TEST(Compiler, PlansWhatIsUsed) {
-  const Training training = gpt();
+  const Training training = tied_gpt();
   on_all_ranks(training, {1, 2, 2, 3}, [&](RankState& state, const Dataset& data) {
     run_step(state, data, training, 0);
     EXPECT_GT(state.used_bytes(), state.planned_bytes() / 2);
@@ -114,7 +114,7 @@ TEST(Compiler, PlansWhatIsUsed) {
 
 // 1F1B keeps p - i microbatches alive at position i, GPipe all of them.
 TEST(Compiler, AlternatingSchedulesNeedLessMemory) {
-  Training training = gpt();
+  Training training = tied_gpt();
   training.batch = 24;
   std::map<std::string, std::int64_t> bytes;
   for (const char* schedule : {"1f1b", "gpipe"}) {

@@ -11,7 +11,7 @@ namespace {
 
 constexpr const char* kModel = "gpt:layers=4,width=48,heads=4,seq=32,vocab=64";
 
-Training gpt() {
+Training wide_gpt() {
   Training training;
   training.graph_of = [](std::int64_t samples) { return zoo_graph(kModel, samples); };
   training.batch = 16;
@@ -60,7 +60,7 @@ TEST(PlannedMemory, IsNearThatOfTheProgram) {
         TrainedLayout{.p = 2, .microbatches = 8, .schedule = "interleaved"},
         TrainedLayout{.p = 2, .microbatches = 4, .schedule = "zb-v"},
         TrainedLayout{.d = 2, .p = 2, .t = 2, .microbatches = 4}}) {
-    const double ratio = estimated(gpt(), layout) / planned(gpt(), layout);
+    const double ratio = estimated(wide_gpt(), layout) / planned(wide_gpt(), layout);
     EXPECT_NEAR(ratio, 1, layout.schedule.starts_with("zb") ? 0.17 : 0.10)
         << "d=" << layout.d << " p=" << layout.p << " t=" << layout.t << " " << layout.schedule;
   }

@@ -13,7 +13,7 @@
 namespace dml::test {
 namespace {
 
-Training gpt() {
+Training dropout_gpt() {
   Training training;
   training.graph_of = [](std::int64_t samples) {
     return zoo_graph("gpt:layers=4,width=12,heads=3,seq=5,vocab=11,dropout=0.2", samples);
@@ -34,8 +34,8 @@ class ScheduleTraining : public ::testing::TestWithParam<std::string_view> {};
 TEST_P(ScheduleTraining, ComesToTheBitsOf1f1b) {
   for (const auto& [d, p, m] : {std::array{1, 3, 5}, {2, 2, 3}}) {
     SCOPED_TRACE("d=" + std::to_string(d) + " p=" + std::to_string(p) + " m=" + std::to_string(m));
-    const Trained wanted = train_on_threads(gpt(), {d, p, 1, m, "1f1b"});
-    expect_same_bits(train_on_threads(gpt(), {d, p, 1, m, std::string(GetParam())}), wanted);
+    const Trained wanted = train_on_threads(dropout_gpt(), {d, p, 1, m, "1f1b"});
+    expect_same_bits(train_on_threads(dropout_gpt(), {d, p, 1, m, std::string(GetParam())}), wanted);
   }
 }
 
@@ -56,7 +56,7 @@ INSTANTIATE_TEST_SUITE_P(Every, ScheduleTraining, ::testing::ValuesIn(names_of_o
 
 TEST(TwoCopies, AreRefusedWithWhatWouldDo) {
   try {
-    train_on_threads(gpt(), {1, 2, 1, 4, "dualpipe"});
+    train_on_threads(dropout_gpt(), {1, 2, 1, 4, "dualpipe"});
     FAIL();
   } catch (const std::exception& error) {
     EXPECT_NE(std::string(error.what()).find("dualpipe-v"), std::string::npos) << error.what();

@@ -40,9 +40,9 @@ chakra::NodeType type_of(TaskKind kind) {
   return chakra::INVALID_NODE;
 }
 
-class TraceWriter {
+class ChakraWriter {
  public:
-  TraceWriter(const Partition& partition, CommGroups& groups) : partition_(partition), groups_(groups) {
+  ChakraWriter(const Partition& partition, CommGroups& groups) : partition_(partition), groups_(groups) {
     previous_.fill(-1);
   }
 
@@ -183,7 +183,7 @@ std::string CommGroups::to_json() const {
 }
 
 std::string execution_trace(const Partition& partition, CommGroups& groups) {
-  return TraceWriter(partition, groups).write();
+  return ChakraWriter(partition, groups).write();
 }
 
 }  // namespace dml

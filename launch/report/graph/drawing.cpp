@@ -8,12 +8,11 @@
 #include <tuple>
 
 #include "launch/report/layer_table.h"
+#include "models/index.h"
 #include "models/op.h"
 
 namespace dml {
 namespace {
-
-std::size_t index(std::int32_t id) { return static_cast<std::size_t>(id); }
 
 /// The layers of a split graph, and which one each node is in. What belongs to no module is a layer of its own stage.
 class Layers {

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "launch/report/number_text.h"
+
 namespace dml {
 namespace {
 
@@ -13,7 +15,6 @@ using Json = nlohmann::ordered_json;
 constexpr std::size_t kMostPoints = 1000;
 constexpr std::size_t kFewestPoints = 50;
 constexpr std::size_t kMostRankPoints = 50'000;  ///< of all ranks together
-constexpr double kMs = 1e3;
 constexpr double kMiB = 1 << 20;
 constexpr int kDigits = 5;
 
@@ -27,12 +28,12 @@ std::array<double, kStepColumns.size()> row_of(const StepRecord& record) {
           record.loss,
           record.grad_norm,
           record.learning_rate,
-          mean.step * kMs,
-          mean.compute * kMs,
-          mean.core_wait * kMs,
-          mean.exposed_comm * kMs,
-          mean.bubble * kMs,
-          mean.other * kMs,
+          mean.step * kMsPerSecond,
+          mean.compute * kMsPerSecond,
+          mean.core_wait * kMsPerSecond,
+          mean.exposed_comm * kMsPerSecond,
+          mean.bubble * kMsPerSecond,
+          mean.other * kMsPerSecond,
           record.tokens_per_s > 0 ? record.tokens_per_s : record.samples_per_s,
           record.flops_per_s};
 }

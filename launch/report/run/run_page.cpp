@@ -15,13 +15,11 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr double kMs = 1e3;
-
 std::string counted(std::int64_t number, const std::string& word, const std::string& plural) {
   return fmt::format("{} {}", grouped_text(number), number == 1 ? word : plural);
 }
 
-std::string layout_text(const RunPlan& plan) {
+std::string layout_words(const RunPlan& plan) {
   std::string text =
       fmt::format("d={} p={} t={}: {}", plan.d, plan.p, plan.t, counted(plan.d * plan.p * plan.t, "rank", "ranks"));
   if (plan.p > 1) text += ", schedule " + plan.schedule;
@@ -45,7 +43,7 @@ Json facts_of(const std::string& folder, const RunPlan& plan, const RunSummary& 
                                 scaled_text(plan.flops_per_step, "FLOP"))),
        row("data", fmt::format("{}, batch {} in {} of each replica", plan.data, plan.batch,
                                counted(plan.microbatches, "microbatch", "microbatches"))),
-       row("layout", layout_text(plan)), row("backend", plan.backend), row("machine", machine_text(plan)),
+       row("layout", layout_words(plan)), row("backend", plan.backend), row("machine", machine_text(plan)),
        row("length", fmt::format("{} in {}", counted(plan.num_steps, "step", "steps"), seconds_text(summary.seconds))),
        row("version", version_text()), row("command", fmt::format("dmltrain --config {}/config.toml", folder))});
 }
@@ -58,12 +56,12 @@ Json rank_json(const RankStep& step, const RankPlan& plan) {
           {"parameters", plan.parameters},
           {"planned_bytes", plan.planned_bytes},
           {"used_bytes", plan.used_bytes},
-          {"step_ms", step.parts.step * kMs},
-          {"compute_ms", step.parts.compute * kMs},
-          {"core_wait_ms", step.parts.core_wait * kMs},
-          {"exposed_comm_ms", step.parts.exposed_comm * kMs},
-          {"bubble_ms", step.parts.bubble * kMs},
-          {"other_ms", step.parts.other * kMs}};
+          {"step_ms", step.parts.step * kMsPerSecond},
+          {"compute_ms", step.parts.compute * kMsPerSecond},
+          {"core_wait_ms", step.parts.core_wait * kMsPerSecond},
+          {"exposed_comm_ms", step.parts.exposed_comm * kMsPerSecond},
+          {"bubble_ms", step.parts.bubble * kMsPerSecond},
+          {"other_ms", step.parts.other * kMsPerSecond}};
 }
 
 Json ranks_json(const RunSummary& summary) {

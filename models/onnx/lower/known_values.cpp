@@ -6,11 +6,6 @@
 #include "models/onnx/tensor_payload.h"
 
 namespace dml {
-namespace {
-
-bool is_shape_query(const OnnxOperator& op) { return op.fold == fold_shape || op.fold == fold_size; }
-
-}  // namespace
 
 KnownValues::KnownValues(const OnnxModel::Content& content, const RewrittenGraph& graph, const ImportPlan& plan,
                          ShapeOf shape_of, const WrittenBatch* batch)

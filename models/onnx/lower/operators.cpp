@@ -89,6 +89,8 @@ std::uint32_t constant_inputs_of(const OnnxOperator& op, const OnnxNode& node) {
   return has_fixed_statistics ? inputs({3, 4}) : op.constant_inputs;
 }
 
+bool is_shape_query(const OnnxOperator& op) { return op.fold == fold_shape || op.fold == fold_size; }
+
 std::span<const OnnxOperator> all_operators() { return kOperators; }
 
 const OnnxOperator* find_operator(std::string_view type, std::string_view domain) {

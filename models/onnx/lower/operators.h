@@ -26,6 +26,9 @@ struct OnnxOperator {
 /// The operator's constant_inputs, and for a BatchNormalization outside training mode its statistics.
 std::uint32_t constant_inputs_of(const OnnxOperator& op, const OnnxNode& node);
 
+/// Whether its result needs its input's shape alone, not the elements.
+bool is_shape_query(const OnnxOperator& op);
+
 /// Null where the operation is not read; `domain` is empty or "ai.onnx" for ONNX's own.
 const OnnxOperator* find_operator(std::string_view type, std::string_view domain);
 std::span<const OnnxOperator> all_operators();

@@ -10,8 +10,6 @@ namespace {
 
 constexpr std::size_t kNamesListed = 3;
 
-bool is_shape_query(const OnnxOperator& op) { return op.fold == fold_shape || op.fold == fold_size; }
-
 bool result_is_float(const OnnxOperator& op, const OnnxNode& node, const ImportPlan& plan) {
   switch (op.result) {
     case ResultType::as_first: return plan.of(node.input(0)).is_float;

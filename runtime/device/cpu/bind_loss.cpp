@@ -13,11 +13,11 @@ namespace dml {
 namespace {
 
 /// Logits as rows of classes.
-struct Rows {
+struct LogitRows {
   std::int64_t rows, classes;
 };
 
-Rows rows_of(const Shape& logits) { return {logits.product(0, logits.rank() - 1), logits.back()}; }
+LogitRows logit_rows(const Shape& logits) { return {logits.product(0, logits.rank() - 1), logits.back()}; }
 
 /// Of samples with `elems` elements here. The attribute is (dim, outer, units, inner, begin, end); the samples are in
 /// dim 0, which is never split.
@@ -55,14 +55,14 @@ Kernel bind_dropout(const BindArgs& args) {
 
 Kernel bind_cross_entropy(const BindArgs& args) {
   return [loss = f32_out(args, 0), lse = f32_out(args, 1), logits = f32_in(args, 0), labels = i64_in(args, 1),
-          d = rows_of(args.in[0].shape), context = &args.context] {
+          d = logit_rows(args.in[0].shape), context = &args.context] {
     check_labels(labels, d.rows, d.classes);
     cpu::cross_entropy(loss, lse, logits, labels, d.rows, d.classes, context->state->loss_scale);
   };
 }
 
 Kernel bind_cross_entropy_stats(const BindArgs& args) {
-  return [stats = f32_out(args, 0), logits = f32_in(args, 0), labels = i64_in(args, 1), d = rows_of(args.in[0].shape),
+  return [stats = f32_out(args, 0), logits = f32_in(args, 0), labels = i64_in(args, 1), d = logit_rows(args.in[0].shape),
           offset = args.node.attrs.integer("offset"), whole = args.node.attrs.integer("whole")] {
     check_labels(labels, d.rows, whole);
     cpu::cross_entropy_stats(stats, logits, labels, d.rows, d.classes, offset);
@@ -78,7 +78,7 @@ Kernel bind_cross_entropy_merge(const BindArgs& args) {
 
 Kernel bind_cross_entropy_grad(const BindArgs& args) {
   return [dlogits = f32_out(args, 0), logits = f32_in(args, 0), labels = i64_in(args, 1), lse = f32_in(args, 2),
-          d = rows_of(args.in[0].shape), offset = args.node.attrs.integer("offset"), context = &args.context] {
+          d = logit_rows(args.in[0].shape), offset = args.node.attrs.integer("offset"), context = &args.context] {
     cpu::cross_entropy_grad(dlogits, logits, labels, lse, d.rows, d.classes, offset, context->state->loss_scale);
   };
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "models/index.h"
 #include "parallel/tensor/split.h"
 #include "tests/reference/graph_evaluator.h"
 #include "tests/reference/rules.h"
@@ -64,7 +65,6 @@ class Lockstep {
   }
 
  private:
-  static std::size_t index(std::int32_t id) { return static_cast<std::size_t>(id); }
 
   void expect_value(ValueId id, ValueId whole_id, const Sharding& sharding) const {
     const Tensor64& wanted = content_.at(whole_id);

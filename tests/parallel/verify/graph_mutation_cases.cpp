@@ -157,7 +157,7 @@ std::string wrong_gradient(World& world, Random& random) {
   });
 }
 
-constexpr Mutation kMutations[] = {
+constexpr Mutation kGraphMutations[] = {
     {"addends are read as a whole", bypass_collective},
     {"a sum is summed again", reduce_the_reduced},
     {"another input", wrong_input},
@@ -169,6 +169,6 @@ constexpr Mutation kMutations[] = {
 
 }  // namespace
 
-std::span<const Mutation> graph_mutations() { return kMutations; }
+std::span<const Mutation> graph_mutations() { return kGraphMutations; }
 
 }  // namespace dml::test

@@ -406,7 +406,7 @@ std::string wrong_segment(World& world, Random& random) {
   return fmt::format("rank {} {}", rank.rank, segment.spec.name);
 }
 
-constexpr Mutation kMutations[] = {
+constexpr Mutation kTaskMutations[] = {
     {"a tensor collective is dropped on all ranks", drop_tensor_collective},
     {"a sum over replicas is dropped on all ranks", drop_replica_sum},
     {"a sum over shared weights is dropped on all ranks", drop_tied_sum},
@@ -442,6 +442,6 @@ constexpr Mutation kMutations[] = {
 
 }  // namespace
 
-std::span<const Mutation> task_mutations() { return kMutations; }
+std::span<const Mutation> task_mutations() { return kTaskMutations; }
 
 }  // namespace dml::test

@@ -3,6 +3,7 @@
 #include "kernels/error.h"
 #include "runtime/data/dataset.h"
 #include "runtime/data/safetensors.h"
+#include "tests/runtime/data/in_order.h"
 #include "tests/runtime/data/temporary_folder.h"
 
 namespace dml {
@@ -39,13 +40,6 @@ std::string write_arrays(const std::string& path, const std::vector<Array>& arra
 
 ModelInputs model(const Shape& shape, std::int64_t classes = 0, DataType dtype = DataType::f32) {
   return {{{"x", dtype, shape}}, classes, 0};
-}
-
-std::unique_ptr<Dataset> open_in_order(const std::string& source, const ModelInputs& inputs) {
-  DataConfig config;
-  config.source = source;
-  config.shuffle = false;
-  return open_dataset(config, inputs, 0);
 }
 
 std::string error_for(const std::vector<Array>& arrays, const ModelInputs& inputs) {

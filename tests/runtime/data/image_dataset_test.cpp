@@ -3,6 +3,7 @@
 #include "kernels/error.h"
 #include "runtime/data/builtin.h"
 #include "runtime/data/dataset.h"
+#include "tests/runtime/data/in_order.h"
 #include "tests/runtime/data/temporary_folder.h"
 
 namespace dml {
@@ -10,17 +11,6 @@ namespace {
 
 ModelInputs model(const Shape& shape, std::int64_t classes = 0, DataType dtype = DataType::f32) {
   return {{{"image", dtype, shape}}, classes, 0};
-}
-
-std::unique_ptr<Dataset> open_in_order(const std::string& source, const ModelInputs& inputs) {
-  DataConfig config;
-  config.source = source;
-  config.shuffle = false;
-  return open_dataset(config, inputs, 0);
-}
-
-std::string error_for(const std::string& source, const ModelInputs& inputs) {
-  return error_of<Error>([&] { open_in_order(source, inputs); });
 }
 
 std::vector<float> pixels_of(const Dataset& data, const std::vector<std::int64_t>& ids) {

@@ -5,6 +5,7 @@
 #include "kernels/error.h"
 #include "runtime/data/builtin.h"
 #include "runtime/data/dataset.h"
+#include "tests/runtime/data/in_order.h"
 #include "tests/runtime/data/temporary_folder.h"
 
 namespace dml {
@@ -12,17 +13,6 @@ namespace {
 
 ModelInputs model(std::int64_t length, std::int64_t vocabulary = 0, DataType dtype = DataType::i64) {
   return {{{"tokens", dtype, Shape{-1, length}}}, 0, vocabulary};
-}
-
-std::unique_ptr<Dataset> open_in_order(const std::string& source, const ModelInputs& inputs) {
-  DataConfig config;
-  config.source = source;
-  config.shuffle = false;
-  return open_dataset(config, inputs, 0);
-}
-
-std::string error_for(const std::string& source, const ModelInputs& inputs) {
-  return error_of<Error>([&] { open_in_order(source, inputs); });
 }
 
 template <typename T>
