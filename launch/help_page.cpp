@@ -11,7 +11,7 @@
 #include "launch/options/option_table.h"
 #include "launch/options/preset.h"
 #include "launch/options/usage_error.h"
-#include "launch/report/terminal.h"
+#include "launch/terminal/terminal.h"
 #include "launch/version.h"
 
 namespace dml {

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "launch/options/command_line.h"
-#include "launch/report/style.h"
+#include "launch/terminal/style.h"
 
 namespace dml {
 

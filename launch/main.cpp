@@ -5,13 +5,13 @@
 #include <string>
 #include <vector>
 
-#include "launch/commands.h"
+#include "launch/commands/commands.h"
+#include "launch/commands/train_command.h"
 #include "launch/cores.h"
 #include "launch/failure.h"
 #include "launch/help_page.h"
 #include "launch/options/command_line.h"
-#include "launch/report/terminal.h"
-#include "launch/train_command.h"
+#include "launch/terminal/terminal.h"
 #include "launch/version.h"
 
 namespace {

@@ -12,7 +12,7 @@
 #include "launch/atomic_file.h"
 #include "launch/options/config_file.h"
 #include "launch/options/usage_error.h"
-#include "launch/report/number_text.h"
+#include "launch/terminal/number_text.h"
 
 namespace dml {
 namespace {

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <vector>
 
-#include "runtime/rank_state.h"
+#include "runtime/program/rank_state.h"
 #include "runtime/records.h"
 
 namespace dml {

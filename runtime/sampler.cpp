@@ -5,7 +5,7 @@
 #include <map>
 #include <random>
 
-#include "runtime/gather.h"
+#include "runtime/model/gather.h"
 
 namespace dml {
 namespace {

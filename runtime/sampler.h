@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "runtime/model_source.h"
-#include "runtime/rank_state.h"
+#include "runtime/model/model_source.h"
+#include "runtime/program/rank_state.h"
 
 namespace dml {
 

@@ -15,13 +15,13 @@
 #include "models/optimizer.h"
 #include "parallel/partition.h"
 #include "parallel/verify/verify.h"
-#include "runtime/dump.h"
-#include "runtime/model_source.h"
-#include "runtime/partition_options.h"
+#include "runtime/model/dump.h"
+#include "runtime/model/model_source.h"
+#include "runtime/model/partition_options.h"
+#include "runtime/model/shards.h"
+#include "runtime/program/rank_state.h"
 #include "runtime/rank_report.h"
-#include "runtime/rank_state.h"
 #include "runtime/sampler.h"
-#include "runtime/shards.h"
 
 namespace dml {
 namespace {

@@ -8,7 +8,7 @@
 #include "launch/options/config_file.h"
 #include "launch/options/option_makers.h"
 #include "launch/options/usage_error.h"
-#include "runtime/partition_options.h"
+#include "runtime/model/partition_options.h"
 
 namespace dml {
 namespace {

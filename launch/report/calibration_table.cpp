@@ -6,8 +6,8 @@
 #include <span>
 #include <vector>
 
-#include "launch/report/number_text.h"
-#include "launch/report/text_table.h"
+#include "launch/terminal/number_text.h"
+#include "launch/terminal/text_table.h"
 
 namespace dml {
 namespace {

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "launch/report/number_text.h"
-#include "launch/report/text_table.h"
+#include "launch/terminal/number_text.h"
+#include "launch/terminal/text_table.h"
 
 namespace dml {
 namespace {
@@ -87,8 +87,10 @@ std::string unmatched(const std::string& what, const std::vector<UnmatchedTask>&
 Json json_of(const std::vector<ComparedGroup>& groups) {
   Json json = Json::array();
   for (const ComparedGroup& g : groups) {
-    json.push_back(
-        {{"name", g.name}, {"tasks", g.count}, {"predicted_ms", g.predicted * kMsPerSecond}, {"measured_ms", g.measured * kMsPerSecond}});
+    json.push_back({{"name", g.name},
+                    {"tasks", g.count},
+                    {"predicted_ms", g.predicted * kMsPerSecond},
+                    {"measured_ms", g.measured * kMsPerSecond}});
   }
   return json;
 }
@@ -137,8 +139,9 @@ std::string comparison_json(const Comparison& c) {
                              {"measured_ms", c.parts.measured.*part * kMsPerSecond}});
   }
   for (const PathShare& share : c.path) {
-    json["critical_path"].push_back(
-        {{"name", share.what}, {"predicted_ms", share.predicted * kMsPerSecond}, {"measured_ms", share.measured * kMsPerSecond}});
+    json["critical_path"].push_back({{"name", share.what},
+                                     {"predicted_ms", share.predicted * kMsPerSecond},
+                                     {"measured_ms", share.measured * kMsPerSecond}});
   }
   for (const auto& [task, id, name] : c.outliers) {
     json["largest_differences"].push_back({{"rank", task.rank},

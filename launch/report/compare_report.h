@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "launch/report/style.h"
+#include "launch/terminal/style.h"
 #include "parallel/compare/compare.h"
 #include "parallel/partition.h"
 

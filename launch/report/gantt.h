@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "launch/report/style.h"
+#include "launch/terminal/style.h"
 #include "parallel/simulate/schedule_simulation.h"
 
 namespace dml {

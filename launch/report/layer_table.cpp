@@ -7,8 +7,8 @@
 #include <optional>
 #include <vector>
 
-#include "launch/report/number_text.h"
-#include "launch/report/text_table.h"
+#include "launch/terminal/number_text.h"
+#include "launch/terminal/text_table.h"
 #include "models/op.h"
 
 namespace dml {

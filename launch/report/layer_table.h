@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "launch/report/style.h"
+#include "launch/terminal/style.h"
 #include "models/graph.h"
 
 namespace dml {

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "launch/report/style.h"
+#include "launch/terminal/style.h"
 #include "runtime/records.h"
 
 namespace dml {

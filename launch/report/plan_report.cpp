@@ -6,9 +6,9 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "launch/report/number_text.h"
 #include "launch/report/page/page_file.h"
-#include "launch/report/text_table.h"
+#include "launch/terminal/number_text.h"
+#include "launch/terminal/text_table.h"
 
 namespace dml {
 namespace {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "launch/report/style.h"
+#include "launch/terminal/style.h"
 #include "parallel/plan/search.h"
 
 namespace dml {

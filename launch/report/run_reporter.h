@@ -6,9 +6,9 @@
 
 #include "launch/cores.h"
 #include "launch/report/run/run_history.h"
-#include "launch/report/terminal.h"
 #include "launch/report/timeline_file.h"
 #include "launch/run_folder.h"
+#include "launch/terminal/terminal.h"
 #include "runtime/records.h"
 
 namespace dml {

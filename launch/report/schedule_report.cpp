@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "launch/report/gantt.h"
-#include "launch/report/number_text.h"
-#include "launch/report/text_table.h"
+#include "launch/terminal/number_text.h"
+#include "launch/terminal/text_table.h"
 
 namespace dml {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "launch/report/style.h"
+#include "launch/terminal/style.h"
 #include "parallel/simulate/schedule_simulation.h"
 
 namespace dml {

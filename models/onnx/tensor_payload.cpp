@@ -13,7 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 using SourcePointer = std::shared_ptr<const TensorSource>;
 
-[[noreturn]] void fail(const std::string& name, const std::string& what) {
+[[noreturn]] void refuse(const std::string& name, const std::string& what) {
   throw ModelError("initializer " + in_quotes(name) + ": " + what);
 }
 
@@ -75,8 +75,8 @@ SourcePointer source_of_bytes(std::int32_t onnx_type, DataType type, const Shape
 
 void check_count(const std::string& name, const Shape& shape, std::int64_t count, const char* field) {
   if (count == shape.num_elements()) return;
-  fail(name, std::string(field) + " holds " + std::to_string(count) + " elements, its shape " + shape.to_string() +
-                 " wants " + std::to_string(shape.num_elements()));
+  refuse(name, std::string(field) + " holds " + std::to_string(count) + " elements, its shape " + shape.to_string() +
+                   " wants " + std::to_string(shape.num_elements()));
 }
 
 template <typename Field>
@@ -127,7 +127,7 @@ std::int64_t parse_bytes(const std::string& text, const std::string& key, const 
   std::int64_t value = -1;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || value < 0) {
-    fail(name, "external data has " + key + " " + in_quotes(text) + ", wants a number of bytes");
+    refuse(name, "external data has " + key + " " + in_quotes(text) + ", wants a number of bytes");
   }
   return value;
 }
@@ -145,7 +145,7 @@ ExternalPlace external_place(const onnx::TensorProto& tensor, const std::string&
     if (entry.key() == "offset") place.offset = parse_bytes(entry.value(), "offset", name);
     if (entry.key() == "length") place.length = parse_bytes(entry.value(), "length", name);
   }
-  if (place.location.empty()) fail(name, "external data without a location");
+  if (place.location.empty()) refuse(name, "external data without a location");
   return place;
 }
 
@@ -184,8 +184,8 @@ SourcePointer PayloadReader::read(const onnx::TensorProto& tensor, const std::st
   if (tensor.has_raw_data()) {
     const std::int64_t wanted = num_bytes(tensor, shape, name);
     if (static_cast<std::int64_t>(tensor.raw_data().size()) != wanted) {
-      fail(name, "raw_data holds " + std::to_string(tensor.raw_data().size()) + " bytes, its shape " +
-                     shape.to_string() + " wants " + std::to_string(wanted));
+      refuse(name, "raw_data holds " + std::to_string(tensor.raw_data().size()) + " bytes, its shape " +
+                       shape.to_string() + " wants " + std::to_string(wanted));
     }
     return source_of_bytes(tensor.data_type(), type, shape,
                            reinterpret_cast<const std::byte*>(tensor.raw_data().data()), owner_);
@@ -196,7 +196,7 @@ SourcePointer PayloadReader::read(const onnx::TensorProto& tensor, const std::st
   const auto found = sources_.find(name);
   if (found == sources_.end()) return std::make_shared<AbsentSource>(type, shape, name);
   if (found->second->shape() != shape) {
-    fail(name, "its shape is " + shape.to_string() + ", that of its source " + found->second->shape().to_string());
+    refuse(name, "its shape is " + shape.to_string() + ", that of its source " + found->second->shape().to_string());
   }
   return found->second;
 }
@@ -206,14 +206,14 @@ PayloadReader::ExternalBytes PayloadReader::external_bytes(const onnx::TensorPro
   const std::int64_t wanted = num_bytes(tensor, shape, name);
   const ExternalPlace place = external_place(tensor, name);
   if (place.length >= 0 && place.length != wanted) {
-    fail(name, "external data is " + std::to_string(place.length) + " bytes long, its shape " + shape.to_string() +
-                   " wants " + std::to_string(wanted));
+    refuse(name, "external data is " + std::to_string(place.length) + " bytes long, its shape " + shape.to_string() +
+                     " wants " + std::to_string(wanted));
   }
   const auto& file = map(place.location, name);
   const auto size = static_cast<std::int64_t>(file->bytes().size());
   if (place.offset > size || wanted > size - place.offset) {
-    fail(name, "external data wants " + std::to_string(wanted) + " bytes at " + std::to_string(place.offset) + " of '" +
-                   printable(place.location) + "', which has " + std::to_string(size) + " (truncated?)");
+    refuse(name, "external data wants " + std::to_string(wanted) + " bytes at " + std::to_string(place.offset) +
+                     " of '" + printable(place.location) + "', which has " + std::to_string(size) + " (truncated?)");
   }
   return {file->bytes().subspan(static_cast<std::size_t>(place.offset), static_cast<std::size_t>(wanted)), file};
 }
@@ -221,7 +221,7 @@ PayloadReader::ExternalBytes PayloadReader::external_bytes(const onnx::TensorPro
 const std::shared_ptr<const MappedFile>& PayloadReader::map(const std::string& location, const std::string& name) {
   auto& file = files_[location];
   if (file != nullptr) return file;
-  if (model_path_.empty()) fail(name, "external data in a model that is not a file");
+  if (model_path_.empty()) refuse(name, "external data in a model that is not a file");
   const fs::path relative(location);
   bool is_confined = relative.is_relative() && location.find('\0') == std::string::npos;
   for (const fs::path& part : relative) is_confined = is_confined && part != "..";
@@ -236,7 +236,7 @@ const std::shared_ptr<const MappedFile>& PayloadReader::map(const std::string& l
   }
   const fs::path inside = resolved.lexically_relative(folder);
   if (!is_confined || inside.empty() || *inside.begin() == "..") {
-    fail(name, "external data " + in_quotes(location) + " leaves the folder of the model; move it beside the model");
+    refuse(name, "external data " + in_quotes(location) + " leaves the folder of the model; move it beside the model");
   }
   file = MappedFile::open(resolved.string());
   return file;

@@ -12,8 +12,6 @@
 namespace dml {
 namespace {
 
-using Kind = Placement::Kind;
-
 int positions_from(const Pipeline& pipeline, int position) { return pipeline.placement.num_positions() - position; }
 
 int all_alive(const Pipeline& pipeline, int) { return pipeline.microbatches; }
@@ -69,7 +67,7 @@ constexpr std::array kSchedules{
                 .summary = "1f1b over several chunks of layers per device",
                 .chunks = 2,
                 .any_chunks = true,
-                .placement = Kind::interleaved,
+                .placement = Placement::Kind::interleaved,
                 .orders = interleaved_orders,
                 .most_alive = chunks_alive},
     ScheduleDef{.name = "1f1b-overlap",
@@ -80,7 +78,7 @@ constexpr std::array kSchedules{
                 .summary = "interleaved whose forward and backward run as one",
                 .chunks = 2,
                 .any_chunks = true,
-                .placement = Kind::interleaved,
+                .placement = Placement::Kind::interleaved,
                 .orders = overlapped_interleaved_orders,
                 .most_alive = overlapped_chunks_alive},
     ScheduleDef{.name = "zb-h1",
@@ -97,20 +95,20 @@ constexpr std::array kSchedules{
     ScheduleDef{.name = "zb-v",
                 .summary = "two chunks in a V, weight gradients apart",
                 .chunks = 2,
-                .placement = Kind::v_shape,
+                .placement = Placement::Kind::v_shape,
                 .orders = zb_v_orders,
                 .most_alive = v_alive},
     ScheduleDef{.name = "dualpipe",
                 .summary = "from both ends over two copies (simulated only)",
                 .chunks = 2,
-                .placement = Kind::v_shape,
+                .placement = Placement::Kind::v_shape,
                 .copies = 2,
                 .orders = dual_pipe_orders,
                 .most_alive = dual_alive},
     ScheduleDef{.name = "dualpipe-v",
                 .summary = "dualpipe on one copy, two chunks in a V",
                 .chunks = 2,
-                .placement = Kind::v_shape,
+                .placement = Placement::Kind::v_shape,
                 .orders = dual_pipe_v_orders,
                 .most_alive = dual_v_alive},
 };

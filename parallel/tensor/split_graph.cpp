@@ -62,7 +62,6 @@ class Writer {
   }
 
  private:
-
   /// Values keep their ids; those that the moves make come behind them.
   void add_value_like(ValueId id) {
     Value value = graph_.value(id);

@@ -11,8 +11,8 @@
 
 #include "parallel/partition.h"
 #include "runtime/comm/communicator.h"
-#include "runtime/model_source.h"
-#include "runtime/rank_state.h"
+#include "runtime/model/model_source.h"
+#include "runtime/program/rank_state.h"
 #include "tests/allocation/counted_malloc.h"
 
 namespace dml {

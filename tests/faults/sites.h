@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/faults.h"
+#include "runtime/program/faults.h"
 
 namespace dml {
 

@@ -14,7 +14,7 @@ using testing::on_any_threads;
 using Reference = std::vector<double>;
 using MaskDims = std::array<bool, 4>;  ///< which of B, H, T, S the mask has
 
-struct Case {
+struct AttentionCase {
   std::int64_t B, H, T, S, D;
   bool causal = false;
   bool masked = false;
@@ -25,7 +25,7 @@ struct Case {
   }
 };
 
-const std::vector<Case> kCases = {
+const std::vector<AttentionCase> kAttentionCases = {
     {1, 1, 1, 1, 1},
     {2, 3, 5, 7, 4},
     {1, 2, 33, 40, 16, true},
@@ -42,7 +42,7 @@ const std::vector<Case> kCases = {
 };
 
 struct Problem {
-  explicit Problem(const Case& c)
+  explicit Problem(const AttentionCase& c)
       : q(normal(c.B * c.T * c.H * c.D, 1)),
         k(normal(c.B * c.S * c.H * c.D, 2)),
         v(normal(c.B * c.S * c.H * c.D, 3)),
@@ -59,7 +59,7 @@ struct Problem {
     }
   }
 
-  static Guarded<float> make_mask(const Case& c) {
+  static Guarded<float> make_mask(const AttentionCase& c) {
     const std::int64_t extents[4] = {c.B, c.H, c.T, c.S};
     std::int64_t n = 1;
     for (std::size_t dim = 0; dim < 4; ++dim) n *= c.mask[dim] ? extents[dim] : 1;
@@ -80,7 +80,7 @@ struct Result {
 };
 
 /// Everything in double, one query at a time.
-Result reference_of(const Case& c, const Problem& p) {
+Result reference_of(const AttentionCase& c, const Problem& p) {
   const std::int64_t C = c.H * c.D;
   Result r{Reference(static_cast<std::size_t>(c.B * c.T * C)), Reference(static_cast<std::size_t>(c.B * c.H * c.T)),
            Reference(static_cast<std::size_t>(c.B * c.T * C)), Reference(static_cast<std::size_t>(c.B * c.S * C)),
@@ -136,7 +136,7 @@ struct Found {
   }
 };
 
-Found run(const Case& c, const Problem& p) {
+Found run(const AttentionCase& c, const Problem& p) {
   const std::int64_t C = c.H * c.D;
   Found f{Guarded<float>(c.B * c.T * C), Guarded<float>(c.B * c.H * c.T), Guarded<float>(c.B * c.T * C),
           Guarded<float>(c.B * c.S * C), Guarded<float>(c.B * c.S * C)};
@@ -149,7 +149,7 @@ Found run(const Case& c, const Problem& p) {
 class Attention : public testing::IsaTest {};
 
 TEST_P(Attention, EqualsTheReference) {
-  for (const Case& c : kCases) {
+  for (const AttentionCase& c : kAttentionCases) {
     const Problem p(c);
     const Result wanted = reference_of(c, p);
     set_threads(1);
@@ -166,7 +166,7 @@ TEST_P(Attention, EqualsTheReference) {
 }
 
 TEST_P(Attention, PackedOperandsGiveTheSameBits) {
-  const Case c{2, 3, 50, 50, 12, true};
+  const AttentionCase c{2, 3, 50, 50, 12, true};
   const Problem p(c);
   const Found apart = run(c, p);
   const std::int64_t C = c.H * c.D, rows = c.B * c.T;
@@ -192,7 +192,7 @@ TEST_P(Attention, PackedOperandsGiveTheSameBits) {
 }
 
 TEST_P(Attention, QueriesThatSeeNothingGiveZeros) {
-  const Case c{1, 1, 3, 5, 8, false, true, {false, false, true, true}};
+  const AttentionCase c{1, 1, 3, 5, 8, false, true, {false, false, true, true}};
   Problem p(c);
   for (std::int64_t s = 0; s < 5; ++s) p.mask[5 + s] = -std::numeric_limits<float>::infinity();
   const Found found = run(c, p);

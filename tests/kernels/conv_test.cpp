@@ -13,8 +13,6 @@ namespace {
 using testing::Guarded;
 using testing::normal;
 
-TensorView view(Guarded<float>& x, const Shape& shape) { return {x.data(), DataType::f32, shape}; }
-
 double dot(const Guarded<float>& a, const Guarded<float>& b) {
   double sum = 0;
   for (std::int64_t i = 0; i < a.size(); ++i) sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);

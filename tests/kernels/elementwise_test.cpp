@@ -24,12 +24,12 @@ std::int64_t source_of(const Shape& result, const Shape& operand, std::int64_t i
   return offset;
 }
 
-struct Case {
+struct ElementwiseCase {
   Shape a, b;
 };
 
-const std::vector<Case>& cases() {
-  static const std::vector<Case> all = {
+const std::vector<ElementwiseCase>& elementwise_cases() {
+  static const std::vector<ElementwiseCase> all = {
       {{}, {}},
       {{1}, {1}},
       {{7}, {7}},
@@ -68,7 +68,7 @@ double reference_of(BinaryOp op, double a, double b) {
 }
 
 TEST_P(Elementwise, BinaryEqualsTheReferenceForEveryBroadcast) {
-  for (const Case& c : cases()) {
+  for (const ElementwiseCase& c : elementwise_cases()) {
     const Shape y_shape = broadcast(c.a, c.b);
     const auto plan = plan_broadcast(y_shape, std::array{c.a, c.b});
     auto a = normal(c.a.num_elements(), 1);
@@ -129,7 +129,7 @@ TEST_P(Elementwise, IntegersAreExact) {
 }
 
 TEST_P(Elementwise, ComparisonsAndLogicAreExact) {
-  for (const Case& c : cases()) {
+  for (const ElementwiseCase& c : elementwise_cases()) {
     const Shape shape = broadcast(c.a, c.b);
     const auto plan = plan_broadcast(shape, std::array{c.a, c.b});
     auto a = normal(c.a.num_elements(), 4);

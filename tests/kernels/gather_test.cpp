@@ -12,7 +12,7 @@ using testing::Guarded;
 using testing::normal;
 using testing::on_any_threads;
 
-struct Case {
+struct GatherCase {
   GatherShape shape;
   std::string text() const {
     return std::to_string(shape.outer) + "x" + std::to_string(shape.rows) + "x" + std::to_string(shape.inner) + " by " +
@@ -20,7 +20,7 @@ struct Case {
   }
 };
 
-const std::vector<Case> kCases = {
+const std::vector<GatherCase> kGatherCases = {
     {{1, 5, 3, 4, {}}},      {{3, 7, 1, 9, {}}},         {{1, 257, 130, 1000, {}}},
     {{2, 4, 65, 11, 0, 12}}, {{1, 10, 64, 333, 20, 50}}, {{1, 3, 1, 0, {}}},
 };
@@ -41,7 +41,7 @@ std::int64_t row_of(const GatherShape& shape, std::int64_t index) {
 }
 
 TEST(Gather, TakesRows) {
-  for (const Case& c : kCases) {
+  for (const GatherCase& c : kGatherCases) {
     const GatherShape& s = c.shape;
     const auto x = normal(s.outer * s.rows * s.inner, 1);
     const auto indices = indices_of(s);
@@ -59,7 +59,7 @@ TEST(Gather, TakesRows) {
 }
 
 TEST(Gather, GradientSumsInTheOrderOfTheIndices) {
-  for (const Case& c : kCases) {
+  for (const GatherCase& c : kGatherCases) {
     const GatherShape& s = c.shape;
     const auto dy = normal(s.outer * s.indices * s.inner, 2);
     const auto indices = indices_of(s);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "kernels/isa.h"
+#include "kernels/tensor.h"
 
 // Absent where OpenMP is.
 extern "C" void omp_set_num_threads(int) __attribute__((weak));
@@ -83,6 +84,8 @@ class Guarded {
   std::vector<T> storage_;
   std::int64_t n_;
 };
+
+inline TensorView view(Guarded<float>& x, const Shape& shape) { return {x.data(), DataType::f32, shape}; }
 
 inline Guarded<float> normal(std::int64_t n, unsigned seed, float deviation = 1.0f) {
   std::mt19937 generator(seed);

@@ -11,13 +11,13 @@ using testing::normal;
 using testing::on_any_threads;
 using Reference = std::vector<double>;
 
-struct Case {
+struct LayerNormCase {
   std::int64_t rows, n;
   std::string text() const { return std::to_string(rows) + "x" + std::to_string(n); }
 };
 
-const std::vector<Case> kCases = {{1, 1},     {1, 5},    {3, 16},   {7, 33}, {130, 64},
-                                  {129, 257}, {517, 96}, {3, 3001}, {0, 8}};
+const std::vector<LayerNormCase> kLayerNormCases = {{1, 1},     {1, 5},    {3, 16},   {7, 33}, {130, 64},
+                                                    {129, 257}, {517, 96}, {3, 3001}, {0, 8}};
 constexpr float kEpsilon = 1e-5f;
 
 struct Statistics {
@@ -33,7 +33,7 @@ Statistics statistics_of(const Guarded<float>& x, std::int64_t row, std::int64_t
 }
 
 struct Operands {
-  explicit Operands(const Case& c)
+  explicit Operands(const LayerNormCase& c)
       : x(normal(c.rows * c.n, 1)), dy(normal(c.rows * c.n, 2)), scale(normal(c.n, 3)), bias(normal(c.n, 4)) {
     for (float& value : x) value += 3.0f;  // a mean far from zero
     for (std::int64_t row = 0; row < c.rows; ++row) {
@@ -55,7 +55,7 @@ struct Operands {
 class LayerNorm : public testing::IsaTest {};
 
 TEST_P(LayerNorm, EqualsTheReference) {
-  for (const Case& c : kCases) {
+  for (const LayerNormCase& c : kLayerNormCases) {
     const Operands o(c);
     for (const bool with_bias : {true, false}) {
       Guarded<float> mean(c.rows), rstd(c.rows);
@@ -84,7 +84,7 @@ TEST_P(LayerNorm, EqualsTheReference) {
 }
 
 TEST_P(LayerNorm, InputGradientEqualsTheReference) {
-  for (const Case& c : kCases) {
+  for (const LayerNormCase& c : kLayerNormCases) {
     const Operands o(c);
     const auto dx = on_any_threads<float>(
         [&] {
@@ -116,7 +116,7 @@ TEST_P(LayerNorm, InputGradientEqualsTheReference) {
 }
 
 TEST_P(LayerNorm, ParameterGradientsEqualTheReference) {
-  for (const Case& c : kCases) {
+  for (const LayerNormCase& c : kLayerNormCases) {
     const Operands o(c);
     Guarded<float> dbias(c.n);
     const auto dscale = on_any_threads<float>(

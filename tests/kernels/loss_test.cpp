@@ -14,15 +14,15 @@ using testing::normal;
 using testing::on_any_threads;
 using Reference = std::vector<double>;
 
-struct Case {
+struct LossCase {
   std::int64_t rows, classes;
   std::string text() const { return std::to_string(rows) + "x" + std::to_string(classes); }
 };
 
-const std::vector<Case> kCases = {{1, 1}, {3, 10}, {33, 257}, {500, 256}, {17, 3001}};
+const std::vector<LossCase> kLossCases = {{1, 1}, {3, 10}, {33, 257}, {500, 256}, {17, 3001}};
 constexpr float kScale = 0.01f;
 
-std::vector<std::int64_t> labels_of(const Case& c) {
+std::vector<std::int64_t> labels_of(const LossCase& c) {
   std::vector<std::int64_t> labels;
   for (std::int64_t row = 0; row < c.rows; ++row) labels.push_back(row % 5 == 4 ? kIgnoredLabel : row * 31 % c.classes);
   return labels;
@@ -33,7 +33,7 @@ struct Wanted {
   Reference lse, dlogits;
 };
 
-Wanted reference_of(const Case& c, const Guarded<float>& logits, const std::vector<std::int64_t>& labels) {
+Wanted reference_of(const LossCase& c, const Guarded<float>& logits, const std::vector<std::int64_t>& labels) {
   Wanted wanted;
   const auto scale = static_cast<double>(kScale);
   for (std::int64_t row = 0; row < c.rows; ++row) {
@@ -54,7 +54,7 @@ Wanted reference_of(const Case& c, const Guarded<float>& logits, const std::vect
 class Loss : public testing::IsaTest {};
 
 TEST_P(Loss, CrossEntropyEqualsTheReference) {
-  for (const Case& c : kCases) {
+  for (const LossCase& c : kLossCases) {
     const auto logits = normal(c.rows * c.classes, 1, 3.0f);
     const auto labels = labels_of(c);
     const Wanted wanted = reference_of(c, logits, labels);
@@ -75,7 +75,7 @@ TEST_P(Loss, CrossEntropyEqualsTheReference) {
 }
 
 TEST_P(Loss, SlicesOfClassesMergeToTheWhole) {
-  for (const Case& c : kCases) {
+  for (const LossCase& c : kLossCases) {
     const auto logits = normal(c.rows * c.classes, 2, 3.0f);
     const auto labels = labels_of(c);
     const Wanted wanted = reference_of(c, logits, labels);

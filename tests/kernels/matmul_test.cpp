@@ -14,8 +14,6 @@ namespace {
 using testing::Guarded;
 using testing::normal;
 
-TensorView view(Guarded<float>& x, const Shape& shape) { return {x.data(), DataType::f32, shape}; }
-
 /// y[m, n] = op(a) b, of seeded operands.
 struct Product {
   Product(std::int64_t m, std::int64_t n, std::int64_t k, bool trans_a)

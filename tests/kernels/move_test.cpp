@@ -16,8 +16,6 @@ Guarded<T> counting(std::int64_t n) {
   return x;
 }
 
-TensorView view(Guarded<float>& x, const Shape& shape) { return {x.data(), DataType::f32, shape}; }
-
 /// Index of each dim, of a row-major index.
 std::array<std::int64_t, Shape::kMaxRank> unravel(const Shape& shape, std::int64_t index) {
   std::array<std::int64_t, Shape::kMaxRank> indices{};

@@ -12,13 +12,13 @@ using testing::Guarded;
 using testing::normal;
 using testing::on_any_threads;
 
-struct Case {
+struct ReduceCase {
   Shape shape;
   std::vector<std::int64_t> axes;
 };
 
-const std::vector<Case>& cases() {
-  static const std::vector<Case> all = {
+const std::vector<ReduceCase>& reduce_cases() {
+  static const std::vector<ReduceCase> all = {
       {{}, {}},
       {{5}, {0}},
       {{5}, {}},
@@ -70,7 +70,7 @@ std::vector<double> reference_of(const Guarded<float>& x, const Shape& shape, co
 class Reduce : public testing::IsaTest {};
 
 TEST_P(Reduce, SumsAnyDims) {
-  for (const Case& c : cases()) {
+  for (const ReduceCase& c : reduce_cases()) {
     const auto x = normal(c.shape.num_elements(), 1);
     std::vector<bool> reduced(static_cast<std::size_t>(c.shape.rank()));
     for (const std::int64_t axis : c.axes) reduced[static_cast<std::size_t>(c.shape.normalize(axis))] = true;

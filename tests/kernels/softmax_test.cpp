@@ -10,19 +10,19 @@ using testing::Guarded;
 using testing::normal;
 using testing::on_any_threads;
 
-struct Case {
+struct SoftmaxCase {
   std::int64_t outer, n, inner;
   std::string text() const { return std::to_string(outer) + "x" + std::to_string(n) + "x" + std::to_string(inner); }
 };
 
-const std::vector<Case> kCases = {{1, 1, 1}, {3, 7, 1},  {5, 33, 1},   {2, 1000, 1}, {300, 257, 1},
-                                  {2, 5, 3}, {1, 4, 70}, {3, 17, 129}, {0, 5, 1},    {40, 30, 65}};
+const std::vector<SoftmaxCase> kSoftmaxCases = {{1, 1, 1}, {3, 7, 1},  {5, 33, 1},   {2, 1000, 1}, {300, 257, 1},
+                                                {2, 5, 3}, {1, 4, 70}, {3, 17, 129}, {0, 5, 1},    {40, 30, 65}};
 
 using Reference = std::vector<double>;
 
 /// Each column [n] of a tensor [outer, n, inner] through `column`.
 template <typename Column>
-Reference by_columns(const Case& c, const Column& column) {
+Reference by_columns(const SoftmaxCase& c, const Column& column) {
   Reference result(static_cast<std::size_t>(c.outer * c.n * c.inner));
   for (std::int64_t o = 0; o < c.outer; ++o) {
     for (std::int64_t i = 0; i < c.inner; ++i) {
@@ -33,7 +33,7 @@ Reference by_columns(const Case& c, const Column& column) {
   return result;
 }
 
-Reference log_softmax_of(const Case& c, const Guarded<float>& x) {
+Reference log_softmax_of(const SoftmaxCase& c, const Guarded<float>& x) {
   return by_columns(c, [&](Reference& y, const auto& at) {
     const auto value = [&](std::int64_t k) { return static_cast<double>(x[static_cast<std::int64_t>(at(k))]); };
     double maximum = value(0);
@@ -47,7 +47,7 @@ Reference log_softmax_of(const Case& c, const Guarded<float>& x) {
 class Softmax : public testing::IsaTest {};
 
 TEST_P(Softmax, EqualsTheReference) {
-  for (const Case& c : kCases) {
+  for (const SoftmaxCase& c : kSoftmaxCases) {
     const auto x = normal(c.outer * c.n * c.inner, 1, 4.0f);
     const Reference logs = log_softmax_of(c, x);
     Reference exps;
@@ -67,7 +67,7 @@ TEST_P(Softmax, EqualsTheReference) {
 }
 
 TEST_P(Softmax, GradientsEqualTheReference) {
-  for (const Case& c : kCases) {
+  for (const SoftmaxCase& c : kSoftmaxCases) {
     const auto x = normal(c.outer * c.n * c.inner, 2, 2.0f);
     const auto dy = normal(c.outer * c.n * c.inner, 3);
     Guarded<float> y(x.size()), dx(x.size());

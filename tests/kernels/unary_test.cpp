@@ -21,7 +21,7 @@ double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 double gelu(double x) { return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0))); }
 double gelu_tanh(double x) { return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))); }
 
-struct Case {
+struct UnaryCase {
   UnaryOp op;
   Function reference;
   float low, high;    ///< the range that is swept
@@ -37,7 +37,7 @@ double ulps_between(float found, double wanted) {
 }
 
 TEST_P(Unary, StaysWithinUnitsInTheLastPlace) {
-  const std::vector<Case> cases = {
+  const std::vector<UnaryCase> cases = {
       {UnaryOp::exp, std::exp, -87.0f, 88.0f, 1.5, 0},
       {UnaryOp::exp, std::exp, -1.0f, 1.0f, 1.5, 0},
       {UnaryOp::log, std::log, 1e-38f, 1e30f, 1.5, 0},
@@ -51,7 +51,7 @@ TEST_P(Unary, StaysWithinUnitsInTheLastPlace) {
       {UnaryOp::gelu_tanh, gelu_tanh, -6.0f, 10.0f, 4.0, 4e-7},
   };
   constexpr std::int64_t kSteps = 200003;
-  for (const Case& c : cases) {
+  for (const UnaryCase& c : cases) {
     Guarded<float> x(kSteps), y(kSteps);
     for (std::int64_t i = 0; i < kSteps; ++i) {
       x[i] = c.low + (c.high - c.low) * static_cast<float>(i) / static_cast<float>(kSteps - 1);

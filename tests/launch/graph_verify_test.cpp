@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <memory>
 
-#include "launch/graph_command.h"
-#include "launch/report/terminal.h"
+#include "launch/commands/graph_command.h"
+#include "launch/terminal/terminal.h"
 #include "tests/launch/report/graph/small_plan.h"
 #include "tests/runtime/data/temporary_folder.h"
 

@@ -4,7 +4,7 @@
 
 #include <sstream>
 
-#include "launch/commands.h"
+#include "launch/commands/commands.h"
 #include "launch/help/topics.h"
 #include "launch/options/option_table.h"
 #include "launch/options/usage_error.h"

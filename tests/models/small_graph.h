@@ -1,14 +1,26 @@
 // Small graphs made by hand, for tests.
 #pragma once
 
+#include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "models/graph.h"
 #include "models/op.h"
 
 namespace dml {
+
+inline Attributes with(std::initializer_list<std::pair<const char*, Attributes::Attribute>> entries) {
+  Attributes attrs;
+  for (const auto& [key, value] : entries) attrs.set(key, value);
+  return attrs;
+}
+
+/// A whole number among attributes.
+inline std::int64_t i(std::int64_t number) { return number; }
 
 struct SmallGraph {
   Graph graph;

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "kernels/error.h"
-#include "runtime/rank_state.h"
+#include "runtime/program/rank_state.h"
 #include "tests/parallel/training_graphs.h"
 
 namespace dml::test {

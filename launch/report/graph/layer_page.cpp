@@ -8,7 +8,7 @@
 #include "launch/report/graph/dot_text.h"
 #include "launch/report/graph/page_names.h"
 #include "launch/report/graph/svg_pages.h"
-#include "launch/report/number_text.h"
+#include "launch/terminal/number_text.h"
 
 namespace dml {
 namespace {

@@ -9,7 +9,7 @@
 #include "launch/report/graph/dot_text.h"
 #include "launch/report/graph/layer_page.h"
 #include "launch/report/graph/page_names.h"
-#include "launch/report/number_text.h"
+#include "launch/terminal/number_text.h"
 
 namespace dml {
 namespace {

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "launch/report/number_text.h"
+#include "launch/terminal/number_text.h"
 
 namespace dml {
 namespace {

@@ -6,8 +6,8 @@
 #include <set>
 
 #include "launch/options/config_file.h"
-#include "launch/report/number_text.h"
 #include "launch/report/page/page_file.h"
+#include "launch/terminal/number_text.h"
 #include "launch/version.h"
 
 namespace dml {

@@ -62,11 +62,12 @@ Kernel bind_cross_entropy(const BindArgs& args) {
 }
 
 Kernel bind_cross_entropy_stats(const BindArgs& args) {
-  return [stats = f32_out(args, 0), logits = f32_in(args, 0), labels = i64_in(args, 1), d = logit_rows(args.in[0].shape),
-          offset = args.node.attrs.integer("offset"), whole = args.node.attrs.integer("whole")] {
-    check_labels(labels, d.rows, whole);
-    cpu::cross_entropy_stats(stats, logits, labels, d.rows, d.classes, offset);
-  };
+  return
+      [stats = f32_out(args, 0), logits = f32_in(args, 0), labels = i64_in(args, 1), d = logit_rows(args.in[0].shape),
+       offset = args.node.attrs.integer("offset"), whole = args.node.attrs.integer("whole")] {
+        check_labels(labels, d.rows, whole);
+        cpu::cross_entropy_stats(stats, logits, labels, d.rows, d.classes, offset);
+      };
 }
 
 Kernel bind_cross_entropy_merge(const BindArgs& args) {

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "launch/commands.h"
+#include "launch/commands/commands.h"
 #include "launch/options/config_file.h"
 #include "launch/options/option_table.h"
 #include "launch/options/preset.h"

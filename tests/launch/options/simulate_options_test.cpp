@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "launch/simulate_command.h"
+#include "launch/commands/simulate_command.h"
 
 namespace dml {
 namespace {

@@ -23,21 +23,13 @@ constexpr double kStep = 1e-5;
 // Differences have an error of about step^2 times the third derivative; constants of the rules are float.
 constexpr double kRelative = 1e-6;
 
-Attributes with(std::initializer_list<std::pair<const char*, Attributes::Attribute>> entries) {
-  Attributes attrs;
-  for (const auto& [key, value] : entries) attrs.set(key, value);
-  return attrs;
-}
-
-std::int64_t i(std::int64_t number) { return number; }
-
-struct Case {
+struct GradientCase {
   std::string name;
   std::function<ValueId(SmallGraph&)> build;  ///< returns the output
   bool is_positive = false;                   ///< parameters are drawn from [0.5, 2] instead of [-2, 2]
 };
 
-void PrintTo(const Case& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const GradientCase& row, std::ostream* out) { *out << row.name; }
 
 Tensor64 random_tensor(const Value& value, std::mt19937& generator, bool is_positive) {
   Tensor64 tensor = Tensor64::zeros(value.shape);
@@ -86,7 +78,7 @@ void check_gradients(const Graph& forward, const Graph& training, const Values& 
   }
 }
 
-class Gradient : public testing::TestWithParam<Case> {};
+class Gradient : public testing::TestWithParam<GradientCase> {};
 
 TEST_P(Gradient, AgreesWithDifferences) {
   SmallGraph small;
@@ -100,11 +92,11 @@ TEST_P(Gradient, AgreesWithDifferences) {
   check_gradients(forward, small.graph, random_values(forward, GetParam().is_positive));
 }
 
-Case unary(const std::string& op, Attributes attrs = {}, bool is_positive = false) {
+GradientCase unary(const std::string& op, Attributes attrs = {}, bool is_positive = false) {
   return {op, [=](SmallGraph& g) { return g.add(op, {g.parameter("x", {3, 4})}, attrs); }, is_positive};
 }
 
-Case binary(const std::string& op, const Shape& a, const Shape& b) {
+GradientCase binary(const std::string& op, const Shape& a, const Shape& b) {
   return {op + "_" + a.to_string() + "_" + b.to_string(),
           [=](SmallGraph& g) {
             return g.add(op, {g.parameter("a", a), g.parameter("b", b)});
@@ -112,7 +104,8 @@ Case binary(const std::string& op, const Shape& a, const Shape& b) {
           true};
 }
 
-Case product(const std::string& name, const Shape& a, const Shape& b, Attributes attrs = {}, const Shape& bias = {}) {
+GradientCase product(const std::string& name, const Shape& a, const Shape& b, Attributes attrs = {},
+                     const Shape& bias = {}) {
   return {"MatMul_" + name, [=](SmallGraph& g) {
             std::vector<ValueId> inputs{g.parameter("a", a), g.parameter("b", b)};
             if (bias.rank() > 0) inputs.push_back(g.parameter("bias", bias));
@@ -120,21 +113,21 @@ Case product(const std::string& name, const Shape& a, const Shape& b, Attributes
           }};
 }
 
-Case conv(const std::string& name, const Shape& x, const Shape& w, Attributes attrs) {
+GradientCase conv(const std::string& name, const Shape& x, const Shape& w, Attributes attrs) {
   return {"Conv_" + name, [=](SmallGraph& g) {
             return g.add("Conv", {g.parameter("x", x), g.parameter("w", w), g.parameter("bias", {w[0]})}, attrs);
           }};
 }
 
-Case pool(const std::string& op, Attributes attrs) {
+GradientCase pool(const std::string& op, Attributes attrs) {
   return {op, [=](SmallGraph& g) { return g.add(op, {g.parameter("x", {2, 2, 5, 4})}, attrs); }};
 }
 
-Case moved(const std::string& name, const std::string& op, Attributes attrs) {
+GradientCase moved(const std::string& name, const std::string& op, Attributes attrs) {
   return {name, [=](SmallGraph& g) { return g.add(op, {g.parameter("x", {2, 3, 4})}, attrs); }};
 }
 
-Case attention(const std::string& name, std::int64_t causal, bool has_mask) {
+GradientCase attention(const std::string& name, std::int64_t causal, bool has_mask) {
   return {"Attention_" + name, [=](SmallGraph& g) {
             const std::int64_t keys = causal != 0 ? 3 : 4;
             std::vector<ValueId> inputs{g.parameter("q", {2, 3, 4}), g.parameter("k", {2, keys, 4}),
@@ -144,7 +137,7 @@ Case attention(const std::string& name, std::int64_t causal, bool has_mask) {
           }};
 }
 
-Case packed_attention(const std::string& name, std::int64_t causal, bool has_mask) {
+GradientCase packed_attention(const std::string& name, std::int64_t causal, bool has_mask) {
   return {"PackedAttention_" + name, [=](SmallGraph& g) {
             std::vector<ValueId> inputs{g.parameter("qkv", {2, 3, 12})};
             if (has_mask) inputs.push_back(g.input("mask", {2, 1, 3, 3}));
@@ -216,7 +209,7 @@ ValueId shared_weight(SmallGraph& g) {
   return g.add("Add", {y, g.add("MatMul", {h, g.add("Mul", {w, g.constant(0.5F)})})});
 }
 
-std::vector<Case> cases() {
+std::vector<GradientCase> cases() {
   return {
       product("matrices", {2, 3}, {3, 4}),
       product("rows", {2, 3, 4}, {4, 5}, with({{"alpha", 0.5}}), {5}),
@@ -288,7 +281,7 @@ INSTANTIATE_TEST_SUITE_P(Ops, Gradient, testing::ValuesIn(cases()), [](const aut
 
 TEST(Gradients, AreAllChecked) {
   std::set<std::string_view> checked;
-  for (const Case& row : cases()) {
+  for (const GradientCase& row : cases()) {
     SmallGraph small;
     row.build(small);
     for (const Node& node : small.graph.nodes()) checked.insert(node.op->name);

@@ -17,24 +17,17 @@ struct Input {
 
 const Input kAbsent{{}, DataType::f32, true};
 
-struct Case {
+struct ShapeCase {
   std::string op;
   std::vector<Input> inputs;
   Attributes attrs;
   std::string expected;  ///< "f32 2x3, i32 2x3", or what the error's text contains
 };
 
-Attributes with(std::initializer_list<std::pair<const char*, Attributes::Attribute>> entries) {
-  Attributes attrs;
-  for (const auto& [key, value] : entries) attrs.set(key, value);
-  return attrs;
-}
-
-std::int64_t i(std::int64_t number) { return number; }
 Input booleans(const Shape& shape) { return {shape, DataType::boolean}; }
 Input integers(const Shape& shape) { return {shape, DataType::i64}; }
 
-std::string outputs_of(const Case& row) {
+std::string outputs_of(const ShapeCase& row) {
   SmallGraph small;
   Node node;
   node.op = op(row.op);
@@ -56,7 +49,7 @@ std::string outputs_of(const Case& row) {
   }
 }
 
-void check(const std::vector<Case>& rows) {
+void check(const std::vector<ShapeCase>& rows) {
   for (std::size_t row = 0; row < rows.size(); ++row) {
     const std::string found = outputs_of(rows[row]);
     const bool agrees = found == rows[row].expected ||

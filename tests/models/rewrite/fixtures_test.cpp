@@ -11,7 +11,7 @@
 namespace dml {
 namespace {
 
-struct Case {
+struct FixturesCase {
   std::string file;
   std::string attention;  ///< which operation attention becomes
   int layers;
@@ -19,12 +19,12 @@ struct Case {
   std::string gelu;
 };
 
-void PrintTo(const Case& row, std::ostream* out) { *out << row.file; }
+void PrintTo(const FixturesCase& row, std::ostream* out) { *out << row.file; }
 
-class FuseFixture : public testing::TestWithParam<Case> {};
+class FuseFixture : public testing::TestWithParam<FixturesCase> {};
 
 TEST_P(FuseFixture, FindsAttentionAndGeluInEveryLayer) {
-  const Case& row = GetParam();
+  const FixturesCase& row = GetParam();
   Graph graph = OnnxModel::load(DML_TEST_DATA "/fixtures/" + row.file + ".onnx")->build({});
   choose_trainable(graph, {}, {});
   fuse(graph);
@@ -45,12 +45,12 @@ TEST_P(FuseFixture, FindsAttentionAndGeluInEveryLayer) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, FuseFixture,
-                         testing::Values(Case{"gpt_tiny.ts17", "PackedAttention", 2, 28, "tanh"},
-                                         Case{"gpt_tiny.dynamo", "PackedAttention", 2, 28, "tanh"},
-                                         Case{"gpt_sdpa.ts17", "Attention", 4, 53, "none"},
-                                         Case{"gpt_sdpa.dynamo", "Attention", 4, 53, "none"},
-                                         Case{"edge_merged.dynamo", "Attention", 2, 21, "none"},
-                                         Case{"edge_split.ts17", "PackedAttention", 2, 29, "tanh"}),
+                         testing::Values(FixturesCase{"gpt_tiny.ts17", "PackedAttention", 2, 28, "tanh"},
+                                         FixturesCase{"gpt_tiny.dynamo", "PackedAttention", 2, 28, "tanh"},
+                                         FixturesCase{"gpt_sdpa.ts17", "Attention", 4, 53, "none"},
+                                         FixturesCase{"gpt_sdpa.dynamo", "Attention", 4, 53, "none"},
+                                         FixturesCase{"edge_merged.dynamo", "Attention", 2, 21, "none"},
+                                         FixturesCase{"edge_split.ts17", "PackedAttention", 2, 29, "tanh"}),
                          [](const auto& info) {
                            std::string name = info.param.file;
                            name[name.find('.')] = '_';

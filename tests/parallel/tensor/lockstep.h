@@ -65,7 +65,6 @@ class Lockstep {
   }
 
  private:
-
   void expect_value(ValueId id, ValueId whole_id, const Sharding& sharding) const {
     const Tensor64& wanted = content_.at(whole_id);
     const int size = static_cast<int>(graphs.size());

@@ -38,11 +38,11 @@ std::string write_arrays(const std::string& path, const std::vector<Array>& arra
   return path;
 }
 
-ModelInputs model(const Shape& shape, std::int64_t classes = 0, DataType dtype = DataType::f32) {
+ModelInputs array_model(const Shape& shape, std::int64_t classes = 0, DataType dtype = DataType::f32) {
   return {{{"x", dtype, shape}}, classes, 0};
 }
 
-std::string error_for(const std::vector<Array>& arrays, const ModelInputs& inputs) {
+std::string array_error(const std::vector<Array>& arrays, const ModelInputs& inputs) {
   const TemporaryFolder folder;
   const std::string path = write_arrays(folder.path("d.safetensors"), arrays);
   return error_of<Error>([&] { open_in_order(path, inputs); });
@@ -80,7 +80,7 @@ TEST(Arrays, MinusHundredIsNotCounted) {
   const std::string path = write_arrays(
       folder.path("d.safetensors"),
       {{"x", DataType::f32, Shape{2, 1}, {0, 0}}, {"label", DataType::i64, Shape{2, 3}, {0, -100, 2, -100, -100, 1}}});
-  const auto data = open_in_order(path, model(Shape{-1, 1}, 3));
+  const auto data = open_in_order(path, array_model(Shape{-1, 1}, 3));
   EXPECT_EQ(data->counted_targets(Ids{0}), 2);
   EXPECT_EQ(data->counted_targets(Ids{0, 1, 1}), 4);
 }
@@ -90,11 +90,11 @@ TEST(Arrays, FloatLabelsAndNoLabels) {
   const Array x{"x", DataType::f32, Shape{2, 1}, {0, 1}};
   const std::string regression =
       write_arrays(folder.path("r.safetensors"), {x, {"label", DataType::f32, Shape{2, 3}, {0, 1, 2, 3, 4, 5}}});
-  const auto data = open_in_order(regression, model(Shape{-1, 1}, 3));
+  const auto data = open_in_order(regression, array_model(Shape{-1, 1}, 3));
   EXPECT_EQ(data->label().dtype, DataType::f32);
   EXPECT_EQ(data->counted_targets(Ids{0, 1}), 6);
   EXPECT_EQ(data->tokens_per_sample(), 0);
-  const auto bare = open_in_order(write_arrays(folder.path("n.safetensors"), {x}), model(Shape{-1, 1}));
+  const auto bare = open_in_order(write_arrays(folder.path("n.safetensors"), {x}), array_model(Shape{-1, 1}));
   EXPECT_EQ(bare->label().name, "");
   EXPECT_EQ(bare->counted_targets(Ids{0, 1}), 2);
   float out = 0;
@@ -109,20 +109,23 @@ TEST(Arrays, SayWhatDoesNotFit) {
   const auto expect = [](const std::string& error, const char* part) {
     EXPECT_NE(error.find(part), std::string::npos) << error;
   };
-  EXPECT_EQ(error_for({x, label({0, 1})}, model(Shape{-1, 2}, 2)), "");
-  expect(error_for({label({0, 1})}, model(Shape{-1, 2})), "no tensor x");
-  expect(error_for({x, label({0, 1})}, model(Shape{-1, 3})), "samples of shape 2, the model's input has shape -1x3");
-  expect(error_for({x, label({0, 1})}, model(Shape{-1})), "samples of shape 2, the model's input has shape -1");
-  expect(error_for({x, label({0, 1})}, model(Shape{-1, 2}, 0, DataType::i64)), "x is f32, the model's input is i64");
-  expect(error_for({x, label({0, 1, 1})}, model(Shape{-1, 2})), "label has 3 samples, x has 2");
-  expect(error_for({x, label({0, 2})}, model(Shape{-1, 2}, 2)), "label 2 of sample 1 is out of range for 2 classes");
-  expect(error_for({x, label({-1, 0})}, model(Shape{-1, 2})), "label -1 of sample 0 is out of range");
-  expect(error_for({{"x", DataType::f32, Shape{}, {1}}}, model(Shape{-1})), "x is a scalar");
-  expect(error_for({{"x", DataType::f32, Shape{0, 2}, {}}}, model(Shape{-1, 2})), "no sample");
+  EXPECT_EQ(array_error({x, label({0, 1})}, array_model(Shape{-1, 2}, 2)), "");
+  expect(array_error({label({0, 1})}, array_model(Shape{-1, 2})), "no tensor x");
+  expect(array_error({x, label({0, 1})}, array_model(Shape{-1, 3})),
+         "samples of shape 2, the model's input has shape -1x3");
+  expect(array_error({x, label({0, 1})}, array_model(Shape{-1})), "samples of shape 2, the model's input has shape -1");
+  expect(array_error({x, label({0, 1})}, array_model(Shape{-1, 2}, 0, DataType::i64)),
+         "x is f32, the model's input is i64");
+  expect(array_error({x, label({0, 1, 1})}, array_model(Shape{-1, 2})), "label has 3 samples, x has 2");
+  expect(array_error({x, label({0, 2})}, array_model(Shape{-1, 2}, 2)),
+         "label 2 of sample 1 is out of range for 2 classes");
+  expect(array_error({x, label({-1, 0})}, array_model(Shape{-1, 2})), "label -1 of sample 0 is out of range");
+  expect(array_error({{"x", DataType::f32, Shape{}, {1}}}, array_model(Shape{-1})), "x is a scalar");
+  expect(array_error({{"x", DataType::f32, Shape{0, 2}, {}}}, array_model(Shape{-1, 2})), "no sample");
   const ModelInputs tokens{{{"x", DataType::i64, Shape{-1, 2}}}, 0, 5};
-  expect(error_for({{"x", DataType::i64, Shape{1, 2}, {4, 5}}}, tokens),
+  expect(array_error({{"x", DataType::i64, Shape{1, 2}, {4, 5}}}, tokens),
          "token 5 of sample 0 is out of range for 5 entries");
-  expect(error_for({{"x", DataType::i64, Shape{1, 2}, {-6, 0}}}, tokens), "token -6 of sample 0");
+  expect(array_error({{"x", DataType::i64, Shape{1, 2}, {-6, 0}}}, tokens), "token -6 of sample 0");
 }
 
 std::vector<Array> given_batches(int count) {
@@ -139,7 +142,7 @@ TEST(GivenBatches, AreUsedInTurnAndNeverShuffled) {
   const TemporaryFolder folder;
   DataConfig config;
   config.source = write_arrays(folder.path("d.safetensors"), given_batches(12));
-  const auto data = open_dataset(config, model(Shape{-1, 1}, 2), 5);
+  const auto data = open_dataset(config, array_model(Shape{-1, 1}, 2), 5);
   EXPECT_TRUE(data->is_given_batches());
   EXPECT_EQ(data->given_batch_size(), 2);
   EXPECT_EQ(data->num_samples(), 24);
@@ -153,16 +156,16 @@ TEST(GivenBatches, AreUsedInTurnAndNeverShuffled) {
   }
   EXPECT_THROW(data->batch_ids(0, 1, std::span(ids).first(1)), std::invalid_argument);
   config.samples = 5;
-  EXPECT_EQ(open_dataset(config, model(Shape{-1, 1}, 2), 5)->num_samples(), 4);
+  EXPECT_EQ(open_dataset(config, array_model(Shape{-1, 1}, 2), 5)->num_samples(), 4);
   config.samples = 1;
-  EXPECT_THROW(open_dataset(config, model(Shape{-1, 1}, 2), 5), ModelError);
+  EXPECT_THROW(open_dataset(config, array_model(Shape{-1, 1}, 2), 5), ModelError);
 }
 
 TEST(GivenBatches, ValidateOnlyFromASourceOfTheirOwn) {
   const TemporaryFolder folder;
   DataConfig config;
   config.source = write_arrays(folder.path("d.safetensors"), given_batches(2));
-  const auto inputs = model(Shape{-1, 1});
+  const auto inputs = array_model(Shape{-1, 1});
   EXPECT_NE(error_of<ModelError>([&] { open_dataset(config, inputs, 0, true); }).find("--val"), std::string::npos);
   config.validation = config.source;
   EXPECT_EQ(open_dataset(config, inputs, 0, true)->num_samples(), 4);
@@ -172,10 +175,10 @@ TEST(GivenBatches, MustBeAlikeAndComplete) {
   auto arrays = given_batches(2);
   arrays[2].shape = Shape{1, 1};
   arrays[2].values = {1};
-  EXPECT_NE(error_for(arrays, model(Shape{-1, 1})).find("must be alike"), std::string::npos);
+  EXPECT_NE(array_error(arrays, array_model(Shape{-1, 1})).find("must be alike"), std::string::npos);
   arrays = given_batches(2);
   arrays.pop_back();
-  EXPECT_NE(error_for(arrays, model(Shape{-1, 1})).find("step1.label"), std::string::npos);
+  EXPECT_NE(array_error(arrays, array_model(Shape{-1, 1})).find("step1.label"), std::string::npos);
 }
 
 TEST(GivenBatches, OfTheFixtures) {

@@ -11,8 +11,8 @@
 namespace dml {
 namespace {
 
-ModelInputs token_model(std::int64_t length) { return {{{"tokens", DataType::i64, Shape{-1, length}}}, 256, 256}; }
-ModelInputs image_model(const Shape& shape) { return {{{"image", DataType::f32, shape}}, 10, 0}; }
+ModelInputs text_model(std::int64_t length) { return {{{"tokens", DataType::i64, Shape{-1, length}}}, 256, 256}; }
+ModelInputs picture_model(const Shape& shape) { return {{{"image", DataType::f32, shape}}, 10, 0}; }
 
 DataConfig source(const std::string& name) {
   DataConfig config;
@@ -31,7 +31,7 @@ TEST(Dataset, BatchesFollowOneAnotherAndCrossEpochs) {
   const TemporaryFolder folder;
   DataConfig config = source("text:" + folder.write("t", std::string(2 * 20 + 1, 'x')));
   config.samples = 10;
-  const auto data = open_dataset(config, token_model(2), 1);
+  const auto data = open_dataset(config, text_model(2), 1);
   ASSERT_EQ(data->num_samples(), 10);
   std::vector<std::int64_t> all;
   for (std::int64_t step = 0; step < 5; ++step) {
@@ -43,7 +43,7 @@ TEST(Dataset, BatchesFollowOneAnotherAndCrossEpochs) {
 }
 
 TEST(Dataset, PartsOfABatchMakeTheBatch) {
-  const auto data = open_dataset(source("builtin:digits"), image_model(Shape{-1, 64}), 3);
+  const auto data = open_dataset(source("builtin:digits"), picture_model(Shape{-1, 64}), 3);
   const auto whole = ids_of(*data, 7, 11);
   auto parts = ids_of(*data, 7, 11, 0, 5);
   for (const std::int64_t id : ids_of(*data, 7, 11, 5, 6)) parts.push_back(id);
@@ -53,7 +53,7 @@ TEST(Dataset, PartsOfABatchMakeTheBatch) {
 }
 
 TEST(Dataset, TheLastTenthValidates) {
-  const auto model = image_model(Shape{-1, 64});
+  const auto model = picture_model(Shape{-1, 64});
   const auto train = open_dataset(source("builtin:digits"), model, 0);
   const auto validation = open_dataset(source("builtin:digits"), model, 0, true);
   EXPECT_EQ(train->num_samples(), 1797 - 179);
@@ -69,10 +69,10 @@ TEST(Dataset, TheLastTenthValidates) {
 TEST(Dataset, AValidationSourceLeavesAllToTraining) {
   const TemporaryFolder folder;
   DataConfig config = source("builtin:text");
-  const auto alone = open_dataset(config, token_model(64), 0);
+  const auto alone = open_dataset(config, text_model(64), 0);
   config.validation = "text:" + folder.write("v.txt", std::string(201, 'v'));
-  const auto train = open_dataset(config, token_model(64), 0);
-  const auto validation = open_dataset(config, token_model(64), 0, true);
+  const auto train = open_dataset(config, text_model(64), 0);
+  const auto validation = open_dataset(config, text_model(64), 0, true);
   EXPECT_EQ(train->num_samples(), (633239 - 1) / 64);
   EXPECT_EQ(alone->num_samples(), train->num_samples() - train->num_samples() / 10);
   EXPECT_EQ(validation->num_samples(), 3);
@@ -82,14 +82,14 @@ TEST(Dataset, LimitsSamplesAndKeepsTheOrderWhereAsked) {
   DataConfig config = source("builtin:digits");
   config.samples = 5;
   config.shuffle = false;
-  const auto data = open_dataset(config, image_model(Shape{-1, 64}), 0);
+  const auto data = open_dataset(config, picture_model(Shape{-1, 64}), 0);
   EXPECT_EQ(data->num_samples(), 5);
   EXPECT_EQ(ids_of(*data, 0, 7), (std::vector<std::int64_t>{0, 1, 2, 3, 4, 0, 1}));
 }
 
 TEST(Dataset, SaysWhatIsWrongWithASource) {
   const TemporaryFolder folder;
-  const auto model = token_model(4);
+  const auto model = text_model(4);
   const auto model_error = [&](const std::string& name) {
     return error_of<ModelError>([&] { open_dataset(source(name), model, 0); });
   };
@@ -111,8 +111,8 @@ TEST(Dataset, SaysWhatIsWrongWithASource) {
 TEST(Dataset, TooFewForAHoldOutIsAnErrorOfValidationAlone) {
   const TemporaryFolder folder;
   const DataConfig config = source("text:" + folder.write("t", std::string(9, 'x')));
-  EXPECT_EQ(open_dataset(config, token_model(2), 0)->num_samples(), 4);
-  EXPECT_NE(error_of<ModelError>([&] { open_dataset(config, token_model(2), 0, true); }).find("--val"),
+  EXPECT_EQ(open_dataset(config, text_model(2), 0)->num_samples(), 4);
+  EXPECT_NE(error_of<ModelError>([&] { open_dataset(config, text_model(2), 0, true); }).find("--val"),
             std::string::npos);
 }
 

@@ -9,7 +9,7 @@
 namespace dml {
 namespace {
 
-ModelInputs model(const Shape& shape, std::int64_t classes = 0, DataType dtype = DataType::f32) {
+ModelInputs image_model(const Shape& shape, std::int64_t classes = 0, DataType dtype = DataType::f32) {
   return {{{"image", dtype, shape}}, classes, 0};
 }
 
@@ -37,7 +37,7 @@ std::string idx(const std::vector<unsigned>& extents, const std::string& content
 }
 
 TEST(Digits, AreScaledAndReshaped) {
-  const auto data = open_in_order("builtin:digits", model(Shape{-1, 64}, 10));
+  const auto data = open_in_order("builtin:digits", image_model(Shape{-1, 64}, 10));
   EXPECT_EQ(data->num_classes(), 10);
   EXPECT_EQ(data->tokens_per_sample(), 0);
   EXPECT_EQ(data->inputs()[0].sample_shape, Shape{64});
@@ -48,19 +48,23 @@ TEST(Digits, AreScaledAndReshaped) {
   EXPECT_EQ(labels_of(*data, {0, 1, 9, 10}), (std::vector<std::int64_t>{0, 1, 9, 0}));
   EXPECT_EQ(data->counted_targets(std::vector<std::int64_t>{4, 5}), 2);
   EXPECT_EQ(builtin_digits().size(), 1797U * 65);
-  EXPECT_EQ(open_in_order("builtin:digits", model(Shape{-1, 1, 8, 8}))->inputs()[0].sample_shape, (Shape{1, 8, 8}));
-  EXPECT_EQ(open_in_order("builtin:digits", model(Shape{-1, 1, -1, -1}))->inputs()[0].sample_shape, (Shape{1, 8, 8}));
+  EXPECT_EQ(open_in_order("builtin:digits", image_model(Shape{-1, 1, 8, 8}))->inputs()[0].sample_shape,
+            (Shape{1, 8, 8}));
+  EXPECT_EQ(open_in_order("builtin:digits", image_model(Shape{-1, 1, -1, -1}))->inputs()[0].sample_shape,
+            (Shape{1, 8, 8}));
 }
 
 TEST(Images, SayWhatDoesNotFitTheModel) {
-  EXPECT_NE(error_for("builtin:digits", model(Shape{-1, 3, 32, 32}))
+  EXPECT_NE(error_for("builtin:digits", image_model(Shape{-1, 3, 32, 32}))
                 .find("shape 1x8x8, the model's input image has shape -1x3x32x32"),
             std::string::npos);
-  EXPECT_NE(error_for("builtin:digits", model(Shape{-1, 64}, 9)).find("label 9 of sample 9 is not one of 9 classes"),
+  EXPECT_NE(
+      error_for("builtin:digits", image_model(Shape{-1, 64}, 9)).find("label 9 of sample 9 is not one of 9 classes"),
+      std::string::npos);
+  EXPECT_NE(error_for("builtin:digits", image_model(Shape{-1, 64}, 0, DataType::i64)).find("is i64"),
             std::string::npos);
-  EXPECT_NE(error_for("builtin:digits", model(Shape{-1, 64}, 0, DataType::i64)).find("is i64"), std::string::npos);
-  EXPECT_NE(error_for("builtin:digits", model(Shape{})).find("shape scalar"), std::string::npos);
-  EXPECT_NE(error_for("builtin:digits", model(Shape{-1, -1})).find("shape -1x-1"), std::string::npos);
+  EXPECT_NE(error_for("builtin:digits", image_model(Shape{})).find("shape scalar"), std::string::npos);
+  EXPECT_NE(error_for("builtin:digits", image_model(Shape{-1, -1})).find("shape -1x-1"), std::string::npos);
 }
 
 TEST(Idx, ReadsImagesAndFindsTheirLabels) {
@@ -70,7 +74,7 @@ TEST(Idx, ReadsImagesAndFindsTheirLabels) {
   folder.write("train-labels-idx1-ubyte", idx({2}, "\7\3"));
   for (const std::string& source :
        {images, "idx:" + images, "idx:" + images + "," + folder.path("train-labels-idx1-ubyte")}) {
-    const auto data = open_in_order(source, model(Shape{-1, 6}));
+    const auto data = open_in_order(source, image_model(Shape{-1, 6}));
     EXPECT_EQ(data->num_samples(), 2);
     EXPECT_EQ(data->num_classes(), 8);
     EXPECT_EQ(labels_of(*data, {1, 0}), (std::vector<std::int64_t>{3, 7}));
@@ -84,7 +88,7 @@ TEST(Idx, ReadsImagesAndFindsTheirLabels) {
 TEST(Idx, SaysWhatIsBroken) {
   const TemporaryFolder folder;
   const auto error = [&](const std::string& images, const std::string& labels) {
-    return error_for("idx:" + folder.write("i", images) + "," + folder.write("l", labels), model(Shape{-1, 1}));
+    return error_for("idx:" + folder.write("i", images) + "," + folder.write("l", labels), image_model(Shape{-1, 1}));
   };
   const std::string image = idx({1, 1, 1}, "x");
   const std::string label = idx({1}, "\1");
@@ -97,11 +101,11 @@ TEST(Idx, SaysWhatIsBroken) {
   EXPECT_NE(error("\x1f\x8b\x08\x03", label).find("gunzip"), std::string::npos);
   EXPECT_NE(error(image, idx({2}, "\1\1")).find("1 images"), std::string::npos);
   EXPECT_NE(error(idx({0, 1, 1}, ""), idx({0}, "")).find("no sample"), std::string::npos);
-  EXPECT_NE(error_for("idx:" + folder.write("images-alone", image), model(Shape{-1, 1})).find("labels-alone"),
+  EXPECT_NE(error_for("idx:" + folder.write("images-alone", image), image_model(Shape{-1, 1})).find("labels-alone"),
             std::string::npos);
-  EXPECT_NE(error_for("idx:" + folder.write("pixels", image), model(Shape{-1, 1})).find("idx:IMAGES,LABELS"),
+  EXPECT_NE(error_for("idx:" + folder.write("pixels", image), image_model(Shape{-1, 1})).find("idx:IMAGES,LABELS"),
             std::string::npos);
-  EXPECT_NE(error_for("idx:a,b,c", model(Shape{-1, 1})).find("3 files"), std::string::npos);
+  EXPECT_NE(error_for("idx:a,b,c", image_model(Shape{-1, 1})).find("3 files"), std::string::npos);
 }
 
 /// `count` records of CIFAR-10 whose pixels all are the record's label + `first`.
@@ -120,7 +124,7 @@ TEST(Cifar10, ReadsFilesAndFoldersInOrder) {
   const std::string two = folder.write("data_batch_2.bin", cifar(100, 2));
   folder.write("test_batch.bin", cifar(200, 1));
   for (const std::string& source : {folder.path(""), "cifar10:" + folder.path(""), "cifar10:" + one + "," + two}) {
-    const auto data = open_in_order(source, model(Shape{-1, 3, 32, 32}, 10));
+    const auto data = open_in_order(source, image_model(Shape{-1, 3, 32, 32}, 10));
     EXPECT_EQ(data->num_samples(), 5);
     EXPECT_EQ(labels_of(*data, {0, 2, 3, 4}), (std::vector<std::int64_t>{0, 2, 0, 1}));
     const auto pixels = pixels_of(*data, {4, 1});
@@ -128,12 +132,12 @@ TEST(Cifar10, ReadsFilesAndFoldersInOrder) {
     EXPECT_EQ(pixels[3071], 101.0F / 255);
     EXPECT_EQ(pixels[3072], 1.0F / 255);
   }
-  EXPECT_EQ(open_in_order(one, model(Shape{-1, 3, 32, 32}))->num_samples(), 3);
+  EXPECT_EQ(open_in_order(one, image_model(Shape{-1, 3, 32, 32}))->num_samples(), 3);
 }
 
 TEST(Cifar10, SaysWhatIsBroken) {
   const TemporaryFolder folder;
-  const auto inputs = model(Shape{-1, 3, 32, 32});
+  const auto inputs = image_model(Shape{-1, 3, 32, 32});
   EXPECT_NE(error_for("cifar10:" + folder.path(""), inputs).find("without data_batch_"), std::string::npos);
   EXPECT_NE(error_for("cifar10:" + folder.write("a", cifar(0, 1).substr(1)), inputs).find("3072 bytes"),
             std::string::npos);

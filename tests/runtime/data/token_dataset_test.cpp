@@ -11,7 +11,7 @@
 namespace dml {
 namespace {
 
-ModelInputs model(std::int64_t length, std::int64_t vocabulary = 0, DataType dtype = DataType::i64) {
+ModelInputs token_model(std::int64_t length, std::int64_t vocabulary = 0, DataType dtype = DataType::i64) {
   return {{{"tokens", dtype, Shape{-1, length}}}, 0, vocabulary};
 }
 
@@ -34,7 +34,7 @@ std::string llm_c_file(std::int32_t magic, std::int32_t version, const std::vect
 
 TEST(TextData, WindowsFollowOneAnotherAndLabelsAreTheNextBytes) {
   const TemporaryFolder folder;
-  const auto data = open_in_order("text:" + folder.write("t", "abcdefghi\xff"), model(3));
+  const auto data = open_in_order("text:" + folder.write("t", "abcdefghi\xff"), token_model(3));
   EXPECT_EQ(data->num_samples(), 3);
   EXPECT_EQ(data->tokens_per_sample(), 3);
   EXPECT_EQ(data->num_classes(), 256);
@@ -53,19 +53,19 @@ TEST(TextData, TheRemainderIsDropped) {
   const TemporaryFolder folder;
   for (const auto& [bytes, samples] : {std::pair{4, 1}, {6, 1}, {7, 2}, {9, 2}, {10, 3}}) {
     const auto path = folder.write("t.txt", std::string(static_cast<std::size_t>(bytes), 'x'));
-    EXPECT_EQ(open_in_order(path, model(3))->num_samples(), samples) << bytes << " bytes";
+    EXPECT_EQ(open_in_order(path, token_model(3))->num_samples(), samples) << bytes << " bytes";
   }
 }
 
 TEST(TextData, FeedsInt32) {
   const TemporaryFolder folder;
-  const auto data = open_in_order("text:" + folder.write("t", "abcde"), model(2, 256, DataType::i32));
+  const auto data = open_in_order("text:" + folder.write("t", "abcde"), token_model(2, 256, DataType::i32));
   EXPECT_EQ(read<std::int32_t>(*data, {1}, 0), (std::vector<std::int32_t>{'c', 'd'}));
   EXPECT_EQ(read<std::int64_t>(*data, {1}, 1), (std::vector<std::int64_t>{'d', 'e'}));
 }
 
 TEST(TextData, TheBuiltinTextIsPlainEnglish) {
-  const auto data = open_in_order("builtin:text", model(64, 256));
+  const auto data = open_in_order("builtin:text", token_model(64, 256));
   const auto tokens = read<std::int64_t>(*data, {0}, 0);
   EXPECT_EQ(std::string(tokens.begin(), tokens.begin() + 22), "GENESIS\n\nIn the beginn");
   EXPECT_EQ(builtin_text().size(), 633239U);
@@ -78,13 +78,13 @@ TEST(TextData, TheBuiltinTextIsPlainEnglish) {
 TEST(TextData, SaysWhatDoesNotFit) {
   const TemporaryFolder folder;
   const std::string text = "text:" + folder.write("t", "abcd");
-  EXPECT_NE(error_for("text:" + folder.write("e", ""), model(4)).find("has 0 tokens"), std::string::npos);
-  EXPECT_NE(error_for(text, model(4)).find("has 4 tokens, one sample and its labels need 5"), std::string::npos);
-  EXPECT_NE(error_for(text, model(2, 99)).find("token 99 at position 2 is outside the model's vocabulary of 99"),
+  EXPECT_NE(error_for("text:" + folder.write("e", ""), token_model(4)).find("has 0 tokens"), std::string::npos);
+  EXPECT_NE(error_for(text, token_model(4)).find("has 4 tokens, one sample and its labels need 5"), std::string::npos);
+  EXPECT_NE(error_for(text, token_model(2, 99)).find("token 99 at position 2 is outside the model's vocabulary of 99"),
             std::string::npos);
-  EXPECT_NE(error_for(text, model(-1)).find("--dim"), std::string::npos);
-  EXPECT_NE(error_for(text, model(2, 0, DataType::f32)).find("is f32"), std::string::npos);
-  ModelInputs two = model(2);
+  EXPECT_NE(error_for(text, token_model(-1)).find("--dim"), std::string::npos);
+  EXPECT_NE(error_for(text, token_model(2, 0, DataType::f32)).find("is f32"), std::string::npos);
+  ModelInputs two = token_model(2);
   two.inputs.push_back(two.inputs[0]);
   EXPECT_NE(error_for(text, two).find("the model has 2"), std::string::npos);
   EXPECT_NE(error_for(text, {{{"x", DataType::i64, Shape{-1}}}, 0, 0}).find("shape -1"), std::string::npos);
@@ -96,7 +96,7 @@ TEST(TokenFile, ReadsTheThreeLayouts) {
   std::vector<std::uint32_t> wide = tokens;
   wide[3] = 128255;
   const auto check = [&](const std::string& bytes, const std::vector<std::uint32_t>& expected) {
-    const auto data = open_in_order(folder.write("t.bin", bytes), model(2));
+    const auto data = open_in_order(folder.write("t.bin", bytes), token_model(2));
     EXPECT_EQ(data->num_samples(), 2);
     const auto first = read<std::int64_t>(*data, {0, 1}, 0);
     EXPECT_TRUE(std::equal(first.begin(), first.end(), expected.begin()));
@@ -113,7 +113,7 @@ TEST(TokenFile, SaysWhatIsBroken) {
   const TemporaryFolder folder;
   const std::vector<std::uint32_t> tokens = {1, 2, 3, 4, 5};
   const auto error = [&](const std::string& bytes, std::int64_t vocabulary = 0) {
-    return error_for(folder.write("t.bin", bytes), model(2, vocabulary));
+    return error_for(folder.write("t.bin", bytes), token_model(2, vocabulary));
   };
   EXPECT_NE(error("abc").find("3 bytes"), std::string::npos);
   EXPECT_NE(error("").find("0 tokens"), std::string::npos);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "launch/report/graph/drawing.h"
-#include "runtime/layout_plan.h"
+#include "runtime/model/layout_plan.h"
 
 namespace dml {
 

@@ -1,0 +1,24 @@
+#include "launch/commands/commands.h"
+
+#include <vector>
+
+#include "launch/commands/calibrate_command.h"
+#include "launch/commands/compare_command.h"
+#include "launch/commands/graph_command.h"
+#include "launch/commands/model_command.h"
+#include "launch/commands/plan_command.h"
+#include "launch/commands/simulate_command.h"
+#include "launch/help_page.h"
+
+namespace dml {
+
+std::span<const CommandSpec> all_commands() {
+  static const std::vector<CommandSpec> commands{
+      help_command(),       graph_command(),        simulate_command(),
+      model_show_command(), model_export_command(), model_partition_command(),
+      compare_command(),    calibrate_command(),    plan_command(),
+  };
+  return commands;
+}
+
+}  // namespace dml

@@ -1,0 +1,162 @@
+#include "launch/commands/graph_command.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+#include <sstream>
+
+#include "launch/atomic_file.h"
+#include "launch/browser.h"
+#include "launch/failure.h"
+#include "launch/report/chakra/execution_trace.h"
+#include "launch/report/graph/drawing.h"
+#include "launch/report/graph/graph_json.h"
+#include "launch/report/graph/svg_tree.h"
+#include "launch/report/page/page_file.h"
+#include "launch/terminal/number_text.h"
+#include "launch/terminal/terminal.h"
+#include "parallel/verify/verify.h"
+#include "runtime/model/layout_plan.h"
+
+namespace dml {
+namespace {
+
+/// The kinds of files that --emit names, and what each one shows in a browser.
+struct Form {
+  std::string_view name;
+  std::string_view first_file;
+  std::vector<OutputFile> (*make)(const Drawing& drawing, LayoutPlan& plan);
+};
+
+std::vector<OutputFile> svg(const Drawing& drawing, LayoutPlan& /*plan*/) { return svg_tree(drawing); }
+
+std::vector<OutputFile> html(const Drawing& drawing, LayoutPlan& /*plan*/) {
+  return {{"graph.html", filled_page("graph.html", {{"data", json_for_page(graph_json(drawing))}})}};
+}
+
+std::vector<OutputFile> json(const Drawing& drawing, LayoutPlan& /*plan*/) {
+  return {{"graph.json", graph_json(drawing) + "\n"}};
+}
+
+std::vector<OutputFile> chakra(const Drawing& /*drawing*/, LayoutPlan& plan) {
+  std::vector<OutputFile> files;
+  CommGroups groups;
+  for (int rank = 0; rank < plan.mesh().world_size(); ++rank)
+    files.push_back({fmt::format("rank.{}.et", rank), execution_trace(plan.partition(rank), groups)});
+  files.push_back({"comm_groups.json", groups.to_json()});
+  return files;
+}
+
+constexpr Form kForms[] = {
+    {"html", "graph.html", html},
+    {"svg", "interactive_high_level.svg", svg},
+    {"json", "", json},
+    {"chakra", "", chakra},
+};
+
+std::string form_names() {
+  std::string names;
+  for (const Form& form : kForms) names += (names.empty() ? "" : ", ") + std::string(form.name);
+  return names;
+}
+
+std::vector<const Form*> chosen_forms(const Command& command) {
+  std::vector<const Form*> forms;
+  std::istringstream words(command.text("emit", form_names()));
+  for (std::string word; std::getline(words, word, ',');) {
+    word.erase(0, word.find_first_not_of(' '));
+    const Form* form =
+        std::find_if(std::begin(kForms), std::end(kForms), [&](const Form& f) { return f.name == word; });
+    if (form == std::end(kForms))
+      throw UsageError(fmt::format("--emit {}: no such form; give some of: {}", word, form_names()));
+    forms.push_back(form);
+  }
+  return forms;
+}
+
+/// Pages of an earlier drawing of more stages, layers or ranks would be left over.
+void remove_leftovers(const std::filesystem::path& folder, const std::vector<OutputFile>& files) {
+  std::set<std::string> kept;
+  for (const OutputFile& file : files) kept.insert(file.name);
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if ((name.ends_with("_detail.svg") || name.ends_with(".et")) && !kept.contains(name))
+      std::filesystem::remove(entry);
+  }
+}
+
+void write_all(const std::string& folder, const std::vector<OutputFile>& files) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) throw IoError(fmt::format("the folder '{}' cannot be made: {}", folder, error.message()));
+  for (const OutputFile& file : files) write_file((std::filesystem::path(folder) / file.name).string(), file.content);
+  remove_leftovers(folder, files);
+}
+
+/// The file that --open shows, or empty.
+std::string shown_file(const Command& command, const std::vector<const Form*>& forms) {
+  if (!command.has("open")) return "";
+  const auto form = std::ranges::find_if(forms, [](const Form* f) { return !f->first_file.empty(); });
+  if (form == forms.end()) throw UsageError("--open shows html or svg, and --emit names neither");
+  return std::string((*form)->first_file);
+}
+
+void show(const std::filesystem::path& path, Terminal& terminal) {
+  if (!open_in_browser(path.string()))
+    terminal.print(fmt::format("there is no xdg-open here: open {} yourself\n", path.string()));
+}
+
+/// Findings that are shown; one fault can make many.
+constexpr std::size_t kShownFindings = 20;
+
+int run_verification(LayoutPlan& plan, Terminal& terminal) {
+  const Verification found =
+      verify([&](std::int64_t samples) { return plan.graph_of(samples); }, plan.mesh(), plan.options());
+  terminal.print(found.summary() + "\n");
+  for (std::size_t i = 0; i < found.findings.size() && i < kShownFindings; ++i)
+    terminal.print(fmt::format("  {}\n", found.findings[i].to_string()));
+  if (found.findings.size() > kShownFindings)
+    terminal.print(fmt::format("  and {} more\n", found.findings.size() - kShownFindings));
+  return found.holds() ? exit_code::kDone : exit_code::kCheckFailed;
+}
+
+int run_graph(const Command& command, Terminal& terminal) {
+  if (command.has("verify")) {
+    LayoutPlan plan(command.config);
+    return run_verification(plan, terminal);
+  }
+  const std::vector<const Form*> forms = chosen_forms(command);
+  const std::string shown = shown_file(command, forms);
+  const std::string folder = command.text("out", "graph");
+  LayoutPlan plan(command.config);
+  Drawing drawing =
+      make_drawing(plan.name(), plan.mesh(), plan.options().schedule, [&](int rank) { return plan.partition(rank); });
+  drawing.parameters = plan.num_parameters();
+  drawing.notes.insert(drawing.notes.begin(), plan.notes().begin(), plan.notes().end());
+  std::vector<OutputFile> files;
+  for (const Form* form : forms) std::ranges::move(form->make(drawing, plan), std::back_inserter(files));
+  write_all(folder, files);
+  terminal.print(fmt::format("wrote {} files of {} ranks to {}\n", files.size(), plan.mesh().world_size(), folder));
+  for (const std::string& note : drawing.notes)
+    terminal.print(fmt::format("  {} {}\n", terminal.style().strong("note:"), note));
+  if (!shown.empty()) show(std::filesystem::absolute(folder) / shown, terminal);
+  return exit_code::kDone;
+}
+
+}  // namespace
+
+CommandSpec graph_command() {
+  return {.name = "graph",
+          .arguments = "",
+          .summary = "the task graph as pictures",
+          .on_preset = true,
+          .options = {{"out", "DIR", "folder of the files (default graph)"},
+                      {"emit", "FORM,...", "svg, html, json, chakra (default all)"},
+                      {"open", "", "shows the graph in the browser"},
+                      {"verify", "", "proves that its tasks compute the model; draws nothing"}},
+          .run = run_graph};
+}
+
+}  // namespace dml

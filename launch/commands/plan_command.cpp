@@ -1,0 +1,265 @@
+#include "launch/commands/plan_command.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <map>
+#include <optional>
+#include <sstream>
+
+#include "launch/atomic_file.h"
+#include "launch/failure.h"
+#include "launch/hardware_file.h"
+#include "launch/options/option_makers.h"
+#include "launch/report/plan_report.h"
+#include "launch/terminal/terminal.h"
+#include "runtime/data/dataset.h"
+#include "runtime/model/layout_plan.h"
+
+namespace dml {
+namespace {
+
+constexpr std::int64_t kMostPlannedRanks = 1 << 20;
+constexpr std::int64_t kMostRows = 1'000'000;
+constexpr std::int64_t kMostPlannedChunks = 64;
+constexpr double kGigabyte = 1e9;
+constexpr double kMostGigabytes = 1e9;
+constexpr std::int64_t kUsualBatch = 16;
+
+/// The value of an option as `parse` reads it; its UsageError with the option's name before it.
+template <typename Parse>
+auto parsed(const Command& command, std::string_view option, Parse parse) {
+  try {
+    return parse(command.text(option));
+  } catch (const UsageError& error) {
+    throw UsageError(fmt::format("--{}: {}", option, error.what()));
+  }
+}
+
+int whole_number(const Command& command, std::string_view option, int otherwise,
+                 std::int64_t most = kMostPlannedRanks) {
+  if (!command.has(option)) return otherwise;
+  return static_cast<int>(
+      parsed(command, option, [&](const std::string& text) { return parse_integer(text, 1, most); }));
+}
+
+/// --min-X to --max-X.
+IntegerRange range_of(const Command& command, const std::string& name) {
+  IntegerRange range;
+  range.least = whole_number(command, "min-" + name, range.least);
+  range.most = whole_number(command, "max-" + name, range.most);
+  if (range.least > range.most)
+    throw UsageError(fmt::format("--min-{} {} is above --max-{} {}", name, range.least, name, range.most));
+  return range;
+}
+
+const ScheduleDef& schedule_named(const std::string& name) {
+  try {
+    const ScheduleDef& schedule = find_schedule(name);
+    if (schedule.copies == 1) return schedule;
+  } catch (const std::invalid_argument& error) {
+    throw UsageError(fmt::format("--schedules: {}", error.what()));
+  }
+  throw UsageError(fmt::format("--schedules: {} keeps two copies of the model, and is not trained with", name));
+}
+
+std::vector<const ScheduleDef*> chosen_schedules(const Command& command) {
+  std::vector<const ScheduleDef*> schedules;
+  std::istringstream names(command.text("schedules"));
+  for (std::string name; std::getline(names, name, ',');) schedules.push_back(&schedule_named(name));
+  if (!schedules.empty()) return schedules;
+  schedules.push_back(&find_schedule("1f1b"));
+  for (const ScheduleDef& schedule : all_schedules()) {
+    if (schedule.copies == 1 && &schedule != schedules.front()) schedules.push_back(&schedule);
+  }
+  return schedules;
+}
+
+std::vector<SplitMode> chosen_modes(const Config& config) {
+  switch (config.layout.tensor_mode) {
+    case TensorMode::gather: return {SplitMode::gather};
+    case TensorMode::megatron: return {SplitMode::megatron};
+    case TensorMode::automatic: break;
+  }
+  return {SplitMode::megatron, SplitMode::gather};
+}
+
+SearchSpace search_space(const Command& command, std::int64_t batch) {
+  if (!command.has("world")) throw UsageError("plan: give the number of ranks, as in --world 8");
+  SearchSpace space;
+  space.world = whole_number(command, "world", 1);
+  space.batch = batch;
+  space.d = range_of(command, "d");
+  space.p = range_of(command, "p");
+  space.t = range_of(command, "t");
+  space.microbatches = range_of(command, "microbatches");
+  space.most_chunks = whole_number(command, "max-chunks", space.most_chunks, kMostPlannedChunks);
+  space.schedules = chosen_schedules(command);
+  space.modes = chosen_modes(command.config);
+  return space;
+}
+
+/// A model that is to be trained, and what is known of its data.
+class PlannedModel {
+ public:
+  explicit PlannedModel(const Config& config) : source_(config.model, config.seed) {
+    batch_ = config.data.batch > 0 ? config.data.batch : std::max(source_.file().written_batch(), kUsualBatch);
+    if (config.data.source.empty()) {
+      source_.set_label(likely_label(source_, config.model.loss));
+      return;
+    }
+    const auto data = open_dataset(config.data, source_.data_inputs(), config.seed);
+    source_.set_data(*data);
+    epoch_samples_ = data->num_samples();
+    if (data->is_given_batches()) batch_ = data->given_batch_size();
+  }
+
+  const std::string& name() const { return source_.name(); }
+  std::int64_t batch() const { return batch_; }
+  std::int64_t epoch_samples() const { return epoch_samples_; }
+  Graph graph(std::int64_t samples) const { return source_.graph(samples, true); }
+
+ private:
+  ModelSource source_;
+  std::int64_t batch_ = 0;
+  std::int64_t epoch_samples_ = 0;
+};
+
+int states_of(const OptimizerConfig& optimizer) {
+  if (optimizer.kind != OptimizerKind::sgd) return 2;
+  return optimizer.momentum > 0 ? 1 : 0;
+}
+
+/// What all layouts of so many ranks have in common: the cores of a host are shared evenly.
+EstimateOptions estimate_options(const Config& config, const Hardware& hardware, std::int64_t batch, int world) {
+  EstimateOptions options;
+  options.batch = batch;
+  options.clips = config.optimizer.clip > 0;
+  options.bucket_bytes = config.layout.bucket_bytes;
+  options.mode.optimizer_states = states_of(config.optimizer);
+  if (hardware.cores_per_host == 0) return options;
+  const int ranks = hardware.ranks_per_host > 0 ? std::min(world, hardware.ranks_per_host) : world;
+  const int threads = config.threads > 0 ? config.threads : std::max(1, hardware.cores_per_host / ranks);
+  options.mode.compute.threads = threads;
+  options.hosts = {ranks, static_cast<double>(hardware.cores_per_host) / threads};
+  return options;
+}
+
+double memory_limit(const Command& command, const Hardware& hardware) {
+  if (!command.has("memory-limit")) return hardware.memory_bytes;
+  return kGigabyte *
+         parsed(command, "memory-limit", [](const std::string& text) { return parse_real(text, 0, kMostGigabytes); });
+}
+
+/// Layouts are compared: bounds, not values.
+void refuse_layout(const LayoutConfig& layout) {
+  if (layout.d > 1 || layout.p > 1 || layout.t > 1)
+    throw UsageError("plan chooses d, p and t: bound them with --min-d, --max-d, --min-p, --max-p, --min-t, --max-t");
+  if (layout.schedule != LayoutConfig{}.schedule)
+    throw UsageError(fmt::format("plan compares schedules: give --schedules {}", layout.schedule));
+  if (!layout.cut.empty()) throw UsageError("plan cuts by cost for every number of stages: leave out --cut");
+  if (layout.order != LayoutConfig{}.order)
+    throw UsageError(fmt::format("plan knows ranks in the order {}, not {}", LayoutConfig{}.order, layout.order));
+}
+
+[[noreturn]] void refuse_all(const PlanReport& plan) {
+  if (plan.found.rejected.empty())
+    throw UsageError(fmt::format("plan: no d, p and t within the bounds give --world {}", plan.world));
+  std::map<Obstacle, std::size_t> counts;
+  for (const RejectedLayout& layout : plan.found.rejected) ++counts[layout.why];
+  const auto most =
+      std::max_element(counts.begin(), counts.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  const auto example = std::find_if(plan.found.rejected.begin(), plan.found.rejected.end(),
+                                    [&](const RejectedLayout& layout) { return layout.why == most->first; });
+  throw UsageError(fmt::format("plan: none of {} layouts is possible; {} have {}, as d={} p={} t={}: {}",
+                               plan.found.rejected.size(), most->second, name_of(most->first), example->layout.d,
+                               example->layout.p, example->layout.t, example->message));
+}
+
+PlanReport planned(const Command& command) {
+  refuse_layout(command.config.layout);
+  const Hardware hardware = find_hardware(command.text("hardware", "calibrated"));
+  const PlannedModel model(command.config);
+  const SearchSpace space = search_space(command, model.batch());
+  EstimateOptions options = estimate_options(command.config, hardware, model.batch(), space.world);
+  options.memory_limit = memory_limit(command, hardware);
+  const auto begin = std::chrono::steady_clock::now();
+  const auto share = static_cast<std::uint64_t>(std::max<std::int64_t>(1, model.batch() / space.world));
+  CutModel cuts([&model](std::int64_t samples) { return model.graph(samples); },
+                static_cast<std::int64_t>(std::bit_floor(share)));
+  PlanReport plan;
+  plan.found =
+      search_layouts(cuts, hardware, space, options, estimate_options(command.config, hardware, model.batch(), 1));
+  plan.search_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  plan.model = model.name();
+  plan.hardware = hardware.name;
+  plan.world = space.world;
+  plan.batch = model.batch();
+  plan.memory_limit = options.memory_limit;
+  plan.epoch_samples = model.epoch_samples();
+  if (plan.found.ranked.empty()) refuse_all(plan);
+  return plan;
+}
+
+/// The files that are asked for; their names.
+std::vector<std::string> write_files(const Command& command, const PlanReport& plan, bool all) {
+  std::vector<std::string> files;
+  const auto write = [&](std::string_view option, const auto& content) {
+    if (!command.has(option)) return;
+    write_file(command.text(option), content());
+    files.push_back(command.text(option));
+  };
+  write("csv", [&] { return plan_csv(plan, all); });
+  write("html", [&] { return plan_page(plan); });
+  return files;
+}
+
+int run_plan(const Command& command, Terminal& terminal) {
+  const PlanTableOptions table{.most_rows = static_cast<std::size_t>(whole_number(command, "top", 10, kMostRows)),
+                               .all = command.has("all")};
+  const PlanReport plan = planned(command);
+  const std::vector<std::string> files = write_files(command, plan, table.all);
+  if (command.has("json")) {
+    terminal.print(plan_json(plan, table));
+    return exit_code::kDone;
+  }
+  terminal.print(plan_text(plan, table, terminal.style()));
+  for (const std::string& file : files) terminal.print(fmt::format("  wrote {}\n", file));
+  return exit_code::kDone;
+}
+
+std::vector<OwnOption> option_list() {
+  return {{"world", "N", "ranks to divide the training over"},
+          {"hardware", "FILE|NAME", "a file of `dmltrain calibrate`, or a preset (default: calibration.toml)"},
+          {"memory-limit", "GB", "most memory of a rank, in 1e9 bytes (default: the hardware's; 0: none)"},
+          {"schedules", "NAME,...", "pipeline schedules to try (default all that are trained with)"},
+          {"min-d", "N", "least replicas"},
+          {"max-d", "N", "most replicas"},
+          {"min-p", "N", "least pipeline positions"},
+          {"max-p", "N", "most pipeline positions"},
+          {"min-t", "N", "least tensor ranks"},
+          {"max-t", "N", "most tensor ranks"},
+          {"min-microbatches", "N", "least microbatches of a replica"},
+          {"max-microbatches", "N", "most microbatches of a replica"},
+          {"max-chunks", "N", "most chunks of interleaved schedules (default 4)"},
+          {"top", "K", "layouts to show (default 10)"},
+          {"all", "", "shows all layouts, also those that are not possible, and why"},
+          {"csv", "FILE", "writes the table"},
+          {"html", "FILE", "writes a page: time over memory, and the table"},
+          {"json", "", "prints JSON"}};
+}
+
+}  // namespace
+
+CommandSpec plan_command() {
+  return {.name = "plan",
+          .arguments = "",
+          .summary = "the fastest layouts, predicted",
+          .on_preset = true,
+          .options = option_list(),
+          .run = run_plan};
+}
+
+}  // namespace dml

@@ -1,0 +1,31 @@
+#include "launch/commands/train_command.h"
+
+#include <algorithm>
+
+#include "launch/cores.h"
+#include "launch/report/run_reporter.h"
+#include "launch/run_folder.h"
+#include "launch/session.h"
+#include "runtime/model/shards.h"
+#include "runtime/trainer.h"
+
+namespace dml {
+
+void run_training(Config config) {
+  const LauncherEnvironment launcher = launcher_environment();
+  if (!config.model.shards.empty()) {
+    config.layout = layout_of_shards(config.layout, config.model.shards, std::max(launcher.rank, 0));
+  }
+  const World world = resolve_world(config, launcher, mpi_available());
+  config.layout.d = resolve_replicas(config.layout, world);
+  if (launcher.rank == 0) check_run_folder(config.run);
+  const CorePlan cores = plan_cores(config.threads, world.ranks_on_node, launcher);
+  Terminal terminal(stdout, display_of_stdout(launcher.size > 0));
+  RunReporter reporter(config, terminal, cores);
+  // The file of the run keeps `threads` as it was asked for; the ranks are told the number.
+  Config told = config;
+  told.threads = cores.threads;
+  run_ranks(told, world, [&](Communicator& comm) { train(told, comm, comm.rank() == 0 ? &reporter : nullptr); });
+}
+
+}  // namespace dml

@@ -1,8 +1,0 @@
-// dmltrain as it is meant to be.
-#include "runtime/faults.h"
-
-namespace dml {
-
-void plant_fault(std::span<Instruction>, const ProgramInputs&, const PlaceOf&) {}
-
-}  // namespace dml

@@ -1,0 +1,90 @@
+// What a rank holds for the whole run: its groups, its weights, gradients and optimizer state, and the programs of a
+// training step and of a validation pass over them.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "parallel/partition.h"
+#include "runtime/config.h"
+#include "runtime/data/dataset.h"
+#include "runtime/program/executor.h"
+#include "runtime/program/program.h"
+
+namespace dml {
+
+/// The numbers that a step sums over all ranks.
+struct StepTotals {
+  double loss = 0;
+  double square_norm = 0;  ///< of the gradient, each global element once
+  double correct = 0;      ///< samples whose largest logit is the label's, where that is asked for
+};
+
+class RankState {
+ public:
+  /// Collective over `world`: makes the groups. Reads this rank's weights. `partition` outlives the state.
+  RankState(const Partition& partition, const OptimizerConfig& optimizer, Communicator& world);
+  /// A forward pass over the same weights, with a partition that differs in its tasks alone.
+  void add_validation(const Partition& partition);
+
+  /// Copies this rank's samples of global batch `step` to their places, and sets what changes from step to step.
+  void load(const Dataset& data, std::int64_t step, std::int64_t batch, double learning_rate, std::uint64_t seed);
+  /// One step; the totals are those of all ranks.
+  void run_step();
+  /// The totals of one batch of `data` without training on it; running statistics stay as they are.
+  StepTotals validate(const Dataset& data, std::int64_t index, std::int64_t batch);
+
+  /// Of the last step. The norm's addends are parameters, in the order of the model: the same sum in every layout that
+  /// splits none of them otherwise.
+  StepTotals totals() const;
+  /// This rank's own addend of the loss, for messages.
+  double local_loss() const { return local_loss_; }
+  const Partition& partition() const { return *training_.partition; }
+  Program& program() { return *training_.program; }
+  Executor& executor() { return *training_.executor; }
+  RankGroups& groups() { return groups_; }
+
+  float* parameters() const { return flat(kParameters); }
+  const float* gradients() const { return flat(kGradients); }
+  std::int64_t planned_bytes() const;
+  std::int64_t used_bytes() const;
+  std::int64_t num_parameters() const;
+
+ private:
+  /// A program, and what its kernels read of the step.
+  struct Pass {
+    const Partition* partition = nullptr;
+    std::vector<StepState> states;  ///< by microbatch
+    std::vector<KernelContext> contexts;
+    std::unique_ptr<Program> program;
+    std::unique_ptr<Executor> executor;
+  };
+  static constexpr int kParameters = 0, kGradients = 1, kMoment1 = 2, kMoment2 = 3;
+
+  float* flat(int buffer) const;
+  void make_groups(Communicator& world);
+  void load_parameters();
+  void compile(Pass& pass, const Partition& partition);
+  void load(Pass& pass, const Dataset& data, std::int64_t step, std::int64_t batch, std::uint64_t seed);
+  void gather_totals(const Pass& pass);
+  std::int64_t count_correct(const Pass& pass) const;
+  Ticket post_totals();
+  void update();
+  void sum_squares();
+  std::string describe(const Task& task) const;
+
+  OptimizerConfig optimizer_;
+  RankGroups groups_;
+  Arena flat_;
+  std::int64_t stride_ = 0;     ///< elements between the flat buffers
+  std::vector<bool> owned_;     ///< by segment: this rank speaks for it in the norm
+  std::vector<bool> computed_;  ///< by segment: an addend of its gradient is computed on this rank
+  double step_rate_ = 0, correction1_ = 1, correction2_ = 1;
+  std::vector<double> sums_;  ///< over all ranks: loss, correct samples, and each parameter's square norm
+  double local_loss_ = 0;
+  std::vector<std::int64_t> ids_;
+  Pass training_, validation_;
+};
+
+}  // namespace dml
