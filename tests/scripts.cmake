@@ -17,7 +17,7 @@ dml_script_test(layering.proof lint 60 1 ${DML_PYTHON} tests/lint/layering.py --
 dml_script_test(lint.tree lint 60 1 ${DML_PYTHON} tests/lint/tree.py)
 dml_script_test(lint.format lint 300 1 tests/lint/format)
 dml_script_test(lint.shell lint 120 1 tests/lint/shell)
-dml_script_test(lint.tidy lint 1800 ${DML_CORES} tests/lint/tidy ${CMAKE_BINARY_DIR})
+dml_script_test(lint.tidy lint 1800 ${DML_CORES} tests/lint/tidy)
 
 if(NOT DML_SANITIZE)
   dml_script_test(sanitize.address sanitize 1800 ${DML_CORES} tests/sanitize/address)
