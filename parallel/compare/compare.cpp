@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <tuple>
 #include <unordered_map>
 
@@ -66,14 +67,7 @@ class PathFinder {
 
   /// {-1, -1} where nothing came before.
   Side before(const Side& side) const {
-    // A collective and a receive begin with the side that posts last.
-    const std::int32_t exchange = exchanges_.of_task[index(side.rank)][index(side.task)];
-    Side from = side;
-    if (exchange >= 0) {
-      for (const Side& other : exchanges_.sides[index(exchange)]) {
-        if (places_.at(other.rank, other.task).start > places_.at(from.rank, from.task).start) from = other;
-      }
-    }
+    const Side from = last_begun(side);
     Side latest{-1, -1};
     const RankTasks& tasks = ranks_[index(from.rank)];
     const auto consider = [&](std::int32_t task) {
@@ -86,8 +80,24 @@ class PathFinder {
   }
 
   double end(std::int32_t rank, std::int32_t task) const { return places_.at(rank, task).end; }
+  /// When all sides of the task's exchange have begun; of other tasks their own begin.
+  double begin(const Side& side) const {
+    const Side last = last_begun(side);
+    return places_.at(last.rank, last.task).start;
+  }
 
  private:
+  /// A collective and a receive begin with the side that posts last.
+  Side last_begun(const Side& side) const {
+    const std::int32_t exchange = exchanges_.of_task[index(side.rank)][index(side.task)];
+    if (exchange < 0) return side;
+    Side last = side;
+    for (const Side& other : exchanges_.sides[index(exchange)]) {
+      if (places_.at(other.rank, other.task).start > places_.at(last.rank, last.task).start) last = other;
+    }
+    return last;
+  }
+
   std::span<const RankTasks> ranks_;
   Exchanges exchanges_;
   Places places_;
@@ -198,11 +208,35 @@ std::vector<PathStep> critical_path(std::span<const RankTasks> ranks, const Mesh
   while (at.rank >= 0) {
     const Side before = finder.before(at);
     const double begin = before.rank < 0 ? 0 : finder.end(before.rank, before.task);
-    path.push_back({at.rank, at.task, finder.end(at.rank, at.task) - begin});
+    const double seconds = finder.end(at.rank, at.task) - begin;
+    path.push_back({at.rank, at.task, seconds, std::clamp(finder.begin(at) - begin, 0.0, seconds)});
     at = before;
   }
   std::reverse(path.begin(), path.end());
   return path;
+}
+
+std::vector<PathGroup> path_groups(std::span<const RankTasks> ranks, std::span<const PathStep> path,
+                                   const GroupOf& group_of) {
+  std::map<std::string, PathGroup> groups;
+  const auto add = [&](const std::string& name, double seconds) {
+    PathGroup& group = groups[name];
+    ++group.count;
+    group.seconds += seconds;
+  };
+  for (const PathStep& step : path) {
+    const RankTasks& rank = ranks[index(step.rank)];
+    add(group_of(rank, rank.tasks[index(step.task)]), step.seconds - step.idle);
+    if (step.idle > 0) add(kBetweenTasks, step.idle);
+  }
+  std::vector<PathGroup> result;
+  for (auto& [name, group] : groups) {
+    group.name = name;
+    result.push_back(group);
+  }
+  std::stable_sort(result.begin(), result.end(),
+                   [](const PathGroup& a, const PathGroup& b) { return a.seconds > b.seconds; });
+  return result;
 }
 
 }  // namespace dml

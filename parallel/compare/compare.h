@@ -78,11 +78,26 @@ struct PathStep {
   int rank = 0;
   std::int32_t task = 0;
   double seconds = 0;
+  double idle = 0;  ///< the part of `seconds` in which the task had not begun, on any side of its exchange
 };
 
 /// From the task that ends last back to the begin of the step: before each task stands the one that it waited for
 /// longest, its rank's task before, what it depends on, or the last side of its exchange. The seconds sum to the end of
 /// the last task.
 std::vector<PathStep> critical_path(std::span<const RankTasks> ranks, const Mesh& mesh, const Timeline& timeline);
+
+/// What a group of tasks has of a critical path.
+struct PathGroup {
+  std::string name;
+  std::int64_t count = 0;  ///< stretches of the path
+  double seconds = 0;
+};
+
+/// The group of the time in which the path goes from one task to the next, and no task runs.
+inline constexpr const char* kBetweenTasks = "between tasks";
+
+/// The groups of a path, the largest first, their idle time apart. They sum to the path, which is the step.
+std::vector<PathGroup> path_groups(std::span<const RankTasks> ranks, std::span<const PathStep> path,
+                                   const GroupOf& group_of);
 
 }  // namespace dml

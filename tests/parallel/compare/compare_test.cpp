@@ -134,5 +134,52 @@ TEST_F(Compare, TheCriticalPathFillsTheStep) {
   EXPECT_LE(once.seconds, 1.8 * work);
 }
 
+double seconds_in(const std::vector<PathGroup>& groups, const std::string& name) {
+  double seconds = 0;
+  for (const PathGroup& group : groups) seconds += group.name == name ? group.seconds : 0;
+  return seconds;
+}
+
+/// The groups by kind of a step in which tasks of one kind take longer, or ranks rest before them.
+std::vector<PathGroup> groups_by_kind(std::span<const RankTasks> ranks, const Mesh& mesh, const Timeline& timeline) {
+  const auto path = critical_path(ranks, mesh, timeline);
+  return path_groups(ranks, path, [](const RankTasks&, const Task& task) { return kind_of(task); });
+}
+
+TEST_F(Compare, TheKindThatWasMadeSlowHasTheDifference) {
+  const auto step_with = [](double backward) {
+    return simulate_step(ranks_, mesh(), {8, 8}, [backward](const RankTasks& rank, std::size_t i) {
+      if (rank.tasks[i].queue != QueueId::compute) return kMove;
+      return kind_of(rank.tasks[i]) == "backward" ? backward : kCompute;
+    });
+  };
+  const SimulatedStep once = step_with(kCompute), slow = step_with(1.5 * kCompute);
+  const auto before = groups_by_kind(ranks_, mesh(), once.timeline);
+  const auto after = groups_by_kind(ranks_, mesh(), slow.timeline);
+  const double difference = slow.seconds - once.seconds;
+  ASSERT_GT(difference, 10 * kCompute);
+  EXPECT_NEAR(seconds_in(after, "backward") - seconds_in(before, "backward"), difference, 0.1 * difference);
+  double sum = 0;
+  for (const PathGroup& group : after) sum += group.seconds;
+  for (const PathGroup& group : before) sum -= group.seconds;
+  EXPECT_NEAR(sum, difference, 1e-12);
+}
+
+TEST_F(Compare, TimeWithoutATaskIsAGroupOfItsOwn) {
+  SimulatedStep rested = step();
+  const double before = seconds_in(groups_by_kind(ranks_, mesh(), rested.timeline), kBetweenTasks);
+  constexpr double kRest = 3e-4;
+  const auto path = critical_path(ranks_, mesh(), rested.timeline);
+  // The last task alone begins and ends later.
+  for (Span& span : rested.timeline.spans) {
+    if (span.rank != path.back().rank || span.task != path.back().task) continue;
+    span.start += kRest;
+    span.end += kRest;
+  }
+  const auto groups = groups_by_kind(ranks_, mesh(), rested.timeline);
+  EXPECT_NEAR(before, 0, 1e-12);
+  EXPECT_NEAR(seconds_in(groups, kBetweenTasks), kRest, 1e-12);
+}
+
 }  // namespace
 }  // namespace dml::test
