@@ -22,7 +22,7 @@ struct Operand {
 struct Scores {
   const Node* product = nullptr;
   double scale = 1;
-  std::optional<AttentionMask> mask;
+  std::shared_ptr<const AttentionMask> mask;  ///< null: none
 };
 
 struct Match {
@@ -100,7 +100,7 @@ std::optional<Operand> trace_back(const Matcher& matcher, ValueId value, std::in
 }
 
 /// Follows the input of the softmax back to the product of q and k.
-std::optional<Scores> trace_scores(const Matcher& matcher, ValueId value) {
+std::optional<Scores> trace_scores(const Matcher& matcher, MaskMatcher& masks, ValueId value) {
   Scores result;
   while (matcher.is_internal(value)) {
     if (const Node* product = matcher.producer(value, "MatMul")) {
@@ -117,7 +117,7 @@ std::optional<Scores> trace_scores(const Matcher& matcher, ValueId value) {
       value = factor->other;
       continue;
     }
-    auto masked = match_mask(matcher, node);
+    auto masked = masks.match(node);
     if (!masked || result.mask || result.scale != 1) return std::nullopt;
     result.mask = std::move(masked->mask);
     value = masked->scores;
@@ -182,12 +182,12 @@ bool trace_operands(const Matcher& matcher, Match& found) {
   return true;
 }
 
-std::optional<Match> match(const Matcher& matcher, const Node& softmax) {
+std::optional<Match> match(const Matcher& matcher, MaskMatcher& masks, const Node& softmax) {
   const Graph& graph = matcher.graph();
   Match found;
   found.product = product_with_v(matcher, softmax);
   if (found.product == kNone) return std::nullopt;
-  auto scores = trace_scores(matcher, softmax.inputs[0]);
+  auto scores = trace_scores(matcher, masks, softmax.inputs[0]);
   if (!scores || graph.shape(scores->product->outputs[0]) != graph.shape(softmax.outputs[0])) return std::nullopt;
   found.scores = std::move(*scores);
   if (!trace_operands(matcher, found)) return std::nullopt;
@@ -214,9 +214,9 @@ ValueId packed_source(const Matcher& matcher, const Match& found) {
 ValueId add_mask(Graph& graph, const AttentionMask& mask, const std::string& name) {
   Value value;
   value.name = name + ".mask";
-  value.shape = mask.shape;
+  value.shape = mask.shape();
   value.role = Role::constant;
-  value.source = make_source(mask.shape, mask.elements);
+  value.source = make_source(mask.shape(), mask.elements());
   return graph.add_value(std::move(value));
 }
 
@@ -271,9 +271,10 @@ void replace(Graph& graph, const Matcher& matcher, const Match& found) {
 
 void fuse_attention(Graph& graph) {
   const Matcher matcher(graph);
+  MaskMatcher masks(matcher);
   for (NodeId id = 0; id < graph.num_nodes(); ++id) {
     if (graph.node(id).op->name != "Softmax") continue;
-    if (const auto found = match(matcher, graph.node(id))) replace(graph, matcher, *found);
+    if (const auto found = match(matcher, masks, graph.node(id))) replace(graph, matcher, *found);
   }
 }
 
