@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Runs are compared with the graphs that are generated for them: no task more or less on either side, a replay of the
-measured tasks gives the measured step, and what is wrong in a run's folder is said.
+measured tasks gives the measured step, runs beside each other are divided into what they differ by, and what is wrong in a run's folder is said.
 
     tests/launch/compare.py [--binary PATH]
 """
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,7 @@ RUNS = [
     ["--model", FIXTURES / "resnet_tiny.ts17.onnx", "--data", FIXTURES / "resnet_tiny.ts17.safetensors", "--t", "2"],
 ]
 REPLAY = 0.03  # of the measured step: what the engine itself may be off
+PLANTED_US = 7000  # by which the update of a run is made longer
 
 
 def execute(arguments, *options):
@@ -69,6 +71,28 @@ def check_refusals(arguments, run):
     assert result.returncode == 2 and "no folder of a run" in result.stderr, result.stderr
 
 
+def check_runs(arguments, folder):
+    """Runs beside each other: the parts add up, and a kind that was made slow has the difference."""
+    result = execute(arguments, "compare", *[folder / str(number) for number in range(3)], "--json")
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    for groups in ("kinds", "operations"):
+        for run, about in enumerate(found["runs"]):
+            total = sum(group["ms"][run] for group in found[groups])
+            assert abs(total - about["traced_step_ms"]) < 1e-3, f"the {groups} of {about['run']} do not fill the step"
+    slow = folder / "slow"
+    shutil.copytree(folder / "1", slow)
+    step = json.loads((slow / "measured.json").read_text())
+    for rank in step["ranks"]:
+        last = max(range(len(rank["tasks"])), key=lambda task: rank["end_us"][task])
+        assert rank["tasks"][last].startswith("U."), rank["tasks"][last]
+        rank["end_us"][last] += PLANTED_US
+    (slow / "measured.json").write_text(json.dumps(step))
+    result = execute(arguments, "compare", folder / "1", slow, "--json")
+    worst = json.loads(result.stdout)["kinds"][0]
+    assert worst["name"] == "update" and abs(worst["difference_ms"][1] - PLANTED_US / 1e3) < 1e-6, worst
+
+
 def check_prediction(arguments):
     options = ["--d", 2, "--p", 2, "--t", 2, "--hardware", "a100-80g", "--json"]
     result = execute(arguments, "simulate", *SMALL, *options)
@@ -89,6 +113,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for number, options in enumerate(RUNS):
             check_run(arguments, options, Path(folder) / str(number))
+        check_runs(arguments, Path(folder))
         check_refusals(arguments, Path(folder) / "0")
     check_prediction(arguments)
 

@@ -38,7 +38,7 @@ def judge_case(case, fixture, binary, folder):
     runner.execute(case.command(binary, fixture, run, dump))
     if case.means == "module":
         return [judge.compare_losses(fixture, case.optimizer, runner.losses(run), ".module")]
-    return judge.compare(fixture, case.optimizer, case.steps, runner.losses(run), runner.dumped(dump))
+    return judge.compare(fixture, case.optimizer, case.steps, runner.losses(run), runner.dumped(dump), case.reorders)
 
 
 def report(case, fixture, arguments, folder):
