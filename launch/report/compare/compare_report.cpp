@@ -1,10 +1,11 @@
-#include "launch/report/compare_report.h"
+#include "launch/report/compare/compare_report.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "launch/report/compare/quantile.h"
 #include "launch/terminal/number_text.h"
 #include "launch/terminal/text_table.h"
 
@@ -21,11 +22,6 @@ std::string ms(double seconds) { return fmt::format("{:.3f}", seconds * kMsPerSe
 /// Predicted over measured, as what is too much or too little.
 std::string error_of(double predicted, double measured) {
   return measured > 0 ? fmt::format("{:+.1f} %", 100 * (predicted / measured - 1)) : "";
-}
-
-double quantile(std::vector<double> sorted, double q) {
-  std::sort(sorted.begin(), sorted.end());
-  return sorted.empty() ? 0 : sorted[static_cast<std::size_t>(q * static_cast<double>(sorted.size() - 1))];
 }
 
 struct NamedPart {

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "launch/report/compare_report.h"
+#include "launch/report/compare/compare_report.h"
 #include "launch/report/run/run_history.h"
 #include "runtime/config.h"
 #include "runtime/records.h"
