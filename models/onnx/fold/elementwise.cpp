@@ -63,8 +63,8 @@ constexpr Arithmetic kArithmetic[] = {
 
 Literal combine(const Arithmetic& operation, const Literal& a, const Literal& b) {
   const Shape shape = broadcast(a.shape, b.shape);
-  const auto at_a = broadcast_indices(a.shape, shape);
-  const auto at_b = broadcast_indices(b.shape, shape);
+  const BroadcastIndices at_a(a.shape, shape);
+  const BroadcastIndices at_b(b.shape, shape);
   if (a.is_real()) {
     std::vector<double> result(at_a.size());
     for (std::size_t i = 0; i < result.size(); ++i) {
@@ -75,8 +75,7 @@ Literal combine(const Arithmetic& operation, const Literal& a, const Literal& b)
   if (b.is_real()) throw std::invalid_argument("integers and floats are mixed");
   std::vector<std::int64_t> result(at_a.size());
   for (std::size_t i = 0; i < result.size(); ++i) {
-    result[i] =
-        operation.integer(a.integers[static_cast<std::size_t>(at_a[i])], b.integers[static_cast<std::size_t>(at_b[i])]);
+    result[i] = operation.integer(a.integers[at_a[i]], b.integers[at_b[i]]);
   }
   return make_literal(shape, std::move(result), a.dtype);
 }
@@ -111,11 +110,11 @@ std::int64_t unary(std::string_view type, std::int64_t x) {
 }
 
 /// For each element of a reduced tensor (extents 1 kept), the flat indices of x that go into it.
-std::vector<std::vector<std::int64_t>> reduction_groups(const Shape& x, const Shape& kept) {
-  const auto indices = broadcast_indices(kept, x);
-  std::vector<std::vector<std::int64_t>> groups(static_cast<std::size_t>(kept.num_elements()));
+std::vector<std::vector<std::size_t>> reduction_groups(const Shape& x, const Shape& kept) {
+  const BroadcastIndices indices(kept, x);
+  std::vector<std::vector<std::size_t>> groups(static_cast<std::size_t>(kept.num_elements()));
   for (std::size_t i = 0; i < indices.size(); ++i) {
-    groups[static_cast<std::size_t>(indices[i])].push_back(static_cast<std::int64_t>(i));
+    groups[indices[i]].push_back(i);
   }
   return groups;
 }
@@ -129,7 +128,7 @@ const Arithmetic& reduction_step(const OnnxNode& node) {
   return *std::find_if(std::begin(kArithmetic), std::end(kArithmetic), [&](const auto& a) { return a.type == step; });
 }
 
-double reduce_reals(const Folding& fold, const std::vector<std::int64_t>& group) {
+double reduce_reals(const Folding& fold, const std::vector<std::size_t>& group) {
   const Literal& x = fold.input(0);
   const Arithmetic& step = reduction_step(fold.node);
   if (group.empty()) return step.type == "Mul" ? 1 : 0;
@@ -138,13 +137,13 @@ double reduce_reals(const Folding& fold, const std::vector<std::int64_t>& group)
   return fold.node.type() == "ReduceMean" ? sum / static_cast<double>(group.size()) : sum;
 }
 
-std::int64_t reduce_integers(const Folding& fold, const std::vector<std::int64_t>& group) {
+std::int64_t reduce_integers(const Folding& fold, const std::vector<std::size_t>& group) {
   const Literal& x = fold.input(0);
   const Arithmetic& step = reduction_step(fold.node);
   if (group.empty()) return step.type == "Mul" ? 1 : 0;
-  std::int64_t sum = x.integers[static_cast<std::size_t>(group[0])];
+  std::int64_t sum = x.integers[group[0]];
   for (std::size_t i = 1; i < group.size(); ++i) {
-    sum = step.integer(sum, x.integers[static_cast<std::size_t>(group[i])]);
+    sum = step.integer(sum, x.integers[group[i]]);
   }
   return fold.node.type() == "ReduceMean" ? sum / static_cast<std::int64_t>(group.size()) : sum;
 }
@@ -173,14 +172,13 @@ std::vector<Literal> fold_comparison(const Folding& fold) {
   const Literal& a = fold.input(0);
   const Literal& b = fold.input(1);
   const Shape shape = broadcast(a.shape, b.shape);
-  const auto at_a = broadcast_indices(a.shape, shape);
-  const auto at_b = broadcast_indices(b.shape, shape);
+  const BroadcastIndices at_a(a.shape, shape);
+  const BroadcastIndices at_b(b.shape, shape);
   std::vector<std::int64_t> result(at_a.size());
   for (std::size_t i = 0; i < result.size(); ++i) {
     const bool is_true = a.is_real() || b.is_real()
                              ? compare(fold.node.type(), a.real_at(at_a[i]), b.real_at(at_b[i]))
-                             : compare(fold.node.type(), a.integers[static_cast<std::size_t>(at_a[i])],
-                                       b.integers[static_cast<std::size_t>(at_b[i])]);
+                             : compare(fold.node.type(), a.integers[at_a[i]], b.integers[at_b[i]]);
     result[i] = is_true ? 1 : 0;
   }
   return {make_literal(shape, std::move(result), DataType::boolean)};
@@ -190,14 +188,14 @@ std::vector<Literal> fold_logic(const Folding& fold) {
   const Literal& a = fold.input(0);
   if (fold.node.type() == "Not") {
     std::vector<std::int64_t> result(static_cast<std::size_t>(a.num_elements()));
-    for (std::size_t i = 0; i < result.size(); ++i) result[i] = a.real_at(static_cast<std::int64_t>(i)) == 0 ? 1 : 0;
+    for (std::size_t i = 0; i < result.size(); ++i) result[i] = a.real_at(i) == 0 ? 1 : 0;
     return {make_literal(a.shape, std::move(result), DataType::boolean)};
   }
   const Literal& b = fold.input(1);
   const bool is_and = fold.node.type() == "And";
   const Shape shape = broadcast(a.shape, b.shape);
-  const auto at_a = broadcast_indices(a.shape, shape);
-  const auto at_b = broadcast_indices(b.shape, shape);
+  const BroadcastIndices at_a(a.shape, shape);
+  const BroadcastIndices at_b(b.shape, shape);
   std::vector<std::int64_t> result(at_a.size());
   for (std::size_t i = 0; i < result.size(); ++i) {
     const bool left = a.real_at(at_a[i]) != 0;
@@ -212,19 +210,21 @@ std::vector<Literal> fold_where(const Folding& fold) {
   const Literal& a = fold.input(1);
   const Literal& b = fold.input(2);
   const Shape shape = broadcast(broadcast(condition.shape, a.shape), b.shape);
-  const auto at_condition = broadcast_indices(condition.shape, shape);
-  const auto at_a = broadcast_indices(a.shape, shape);
-  const auto at_b = broadcast_indices(b.shape, shape);
+  const BroadcastIndices at_condition(condition.shape, shape);
+  const BroadcastIndices at_a(a.shape, shape);
+  const BroadcastIndices at_b(b.shape, shape);
   if (a.is_real() != b.is_real()) throw std::invalid_argument("integers and floats are mixed");
   Literal result{a.dtype, shape, {}, {}};
+  result.reals.resize(a.is_real() ? at_a.size() : 0);
+  result.integers.resize(a.is_real() ? 0 : at_a.size());
   for (std::size_t i = 0; i < at_a.size(); ++i) {
     const bool is_true = condition.real_at(at_condition[i]) != 0;
     const Literal& from = is_true ? a : b;
-    const auto at = static_cast<std::size_t>(is_true ? at_a[i] : at_b[i]);
+    const std::size_t at = is_true ? at_a[i] : at_b[i];
     if (a.is_real()) {
-      result.reals.push_back(from.reals[at]);
+      result.reals[i] = from.reals[at];
     } else {
-      result.integers.push_back(from.integers[at]);
+      result.integers[i] = from.integers[at];
     }
   }
   return {std::move(result)};
@@ -236,7 +236,7 @@ std::vector<Literal> fold_cast(const Folding& fold) {
   const auto count = static_cast<std::size_t>(x.num_elements());
   if (is_float(to)) {
     std::vector<double> result(count);
-    for (std::size_t i = 0; i < count; ++i) result[i] = x.real_at(static_cast<std::int64_t>(i));
+    for (std::size_t i = 0; i < count; ++i) result[i] = x.real_at(i);
     return {make_literal(x.shape, std::move(result), to == DataType::f64 ? DataType::f64 : DataType::f32)};
   }
   std::vector<std::int64_t> result(count);

@@ -5,9 +5,8 @@
 
 namespace dml {
 
-double Literal::real_at(std::int64_t index) const {
-  const auto at = static_cast<std::size_t>(index);
-  return is_real() ? reals[at] : static_cast<double>(integers[at]);
+double Literal::real_at(std::size_t index) const {
+  return is_real() ? reals[index] : static_cast<double>(integers[index]);
 }
 
 void check_literal_size(const Shape& shape) {
@@ -56,8 +55,10 @@ std::shared_ptr<const TensorSource> source_of(const Literal& literal) {
   return make_source(literal.shape, std::move(elements));
 }
 
-std::vector<std::int64_t> broadcast_indices(const Shape& from, const Shape& to) {
+BroadcastIndices::BroadcastIndices(const Shape& from, const Shape& to)
+    : size_(static_cast<std::size_t>(to.num_elements())), step_(from.num_elements() == 1 ? 0 : 1) {
   check_literal_size(to);
+  if (step_ == 0 || from.num_elements() == to.num_elements()) return;
   const auto strides = strides_of(from);
   const auto shift = static_cast<std::size_t>(to.rank() - from.rank());
   std::array<std::int64_t, Shape::kMaxRank> step{};
@@ -65,15 +66,26 @@ std::vector<std::int64_t> broadcast_indices(const Shape& from, const Shape& to) 
     const auto at = static_cast<std::size_t>(dim);
     step[at + shift] = from[dim] == 1 ? 0 : strides[at];
   }
-  std::vector<std::int64_t> indices(static_cast<std::size_t>(to.num_elements()));
-  for (std::size_t flat = 0; flat < indices.size(); ++flat) {
+  indices_.resize(size_);
+  for (std::size_t flat = 0; flat < size_; ++flat) {
     auto rest = static_cast<std::int64_t>(flat);
+    std::int64_t index = 0;
     for (int dim = to.rank() - 1; dim >= 0; --dim) {
-      indices[flat] += rest % to[dim] * step[static_cast<std::size_t>(dim)];
+      index += rest % to[dim] * step[static_cast<std::size_t>(dim)];
       rest /= to[dim];
     }
+    indices_[flat] = static_cast<std::size_t>(index);
   }
-  return indices;
+}
+
+Literal broadcast_to(const Literal& x, const Shape& shape) {
+  const BroadcastIndices from(x.shape, shape);
+  Literal result{x.dtype, shape, {}, {}};
+  result.reals.resize(x.is_real() ? from.size() : 0);
+  result.integers.resize(x.is_real() ? 0 : from.size());
+  for (std::size_t i = 0; i < result.reals.size(); ++i) result.reals[i] = x.reals[from[i]];
+  for (std::size_t i = 0; i < result.integers.size(); ++i) result.integers[i] = x.integers[from[i]];
+  return result;
 }
 
 Literal taken(const Literal& x, const Shape& shape, const std::vector<std::int64_t>& indices) {

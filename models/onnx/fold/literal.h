@@ -17,7 +17,7 @@ struct Literal {
 
   bool is_real() const { return is_float(dtype); }
   std::int64_t num_elements() const { return shape.num_elements(); }
-  double real_at(std::int64_t index) const;
+  double real_at(std::size_t index) const;
 };
 
 /// Throws ModelError above 2^27 elements: so large a tensor is not computed while importing.
@@ -32,7 +32,22 @@ Literal literal_of(const TensorSource& source);
 std::shared_ptr<const TensorSource> source_of(const Literal& literal);
 
 /// For each element of a tensor of shape `to`, the flat index of the element of `from` that broadcasting puts there.
-std::vector<std::int64_t> broadcast_indices(const Shape& from, const Shape& to);
+/// One element, or all in their order, need no list.
+class BroadcastIndices {
+ public:
+  BroadcastIndices(const Shape& from, const Shape& to);
+
+  std::size_t size() const { return size_; }
+  std::size_t operator[](std::size_t flat) const { return indices_.empty() ? flat * step_ : indices_[flat]; }
+
+ private:
+  std::size_t size_;
+  std::size_t step_;
+  std::vector<std::size_t> indices_;
+};
+
+/// x as a tensor of `shape`.
+Literal broadcast_to(const Literal& x, const Shape& shape);
 /// The elements of x at flat `indices`, as a tensor of `shape`.
 Literal taken(const Literal& x, const Shape& shape, const std::vector<std::int64_t>& indices);
 

@@ -95,7 +95,7 @@ std::vector<Literal> fold_constant_of_shape(const Folding& fold) {
   Literal value = make_literal({1}, std::vector<double>{0}, DataType::f32);
   if (const auto* tensor = fold.node.tensor("value")) value = literal_of_tensor(*tensor, fold.node.name);
   if (value.num_elements() != 1) throw std::invalid_argument("its value is no scalar");
-  return {taken(value, shape, std::vector<std::int64_t>(static_cast<std::size_t>(shape.num_elements()), 0))};
+  return {broadcast_to(value, shape)};
 }
 
 }  // namespace dml

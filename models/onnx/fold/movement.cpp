@@ -98,7 +98,7 @@ std::vector<Literal> fold_expand(const Folding& fold) {
     target = fold.batch->expanded(fold.node.input(0), x.shape, std::move(target), fold.is_target_written);
   }
   const Shape shape = expand_shape(x.shape, target);
-  return {taken(x, shape, broadcast_indices(x.shape, shape))};
+  return {broadcast_to(x, shape)};
 }
 
 std::vector<Literal> fold_concat(const Folding& fold) {
