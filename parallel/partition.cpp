@@ -53,11 +53,11 @@ SplitMode choose_mode(const Graph& graph, int size, const PartitionOptions& opti
 void split_graphs(Partition& p, const DividedModel& model) {
   for (const std::int64_t size : p.sizes) {
     if (p.graphs.count(size) == 0) p.graphs.emplace(size, model.split_of(size));
-    const std::vector<NodeId>& origin = p.graphs.at(p.sizes.front()).origin;
-    DML_ASSERT(p.graphs.at(size).origin == origin && origin.size() == p.stages.size(),
+    const std::vector<NodeId>& origin = p.graphs.at(p.sizes.front())->origin;
+    DML_ASSERT(p.graphs.at(size)->origin == origin && origin.size() == p.stages.size(),
                "microbatch sizes are divided differently");
   }
-  for (const std::int64_t size : p.sizes) p.by_microbatch.push_back(&p.graphs.at(size));
+  for (const std::int64_t size : p.sizes) p.by_microbatch.push_back(p.graphs.at(size).get());
 }
 
 ModelSummary summarize(const Graph& graph, std::int64_t samples, std::span<const int> stages, int num_stages) {
@@ -65,7 +65,8 @@ ModelSummary summarize(const Graph& graph, std::int64_t samples, std::span<const
   std::string text;
   for (NodeId id = 0; id < graph.num_nodes(); ++id) {
     const Node& node = graph.node(id);
-    summary.flops_per_sample += cost_of(graph, node).flops / static_cast<double>(samples);
+    if (node.phase != Phase::recompute)
+      summary.flops_per_sample += cost_of(graph, node).flops / static_cast<double>(samples);
     text += fmt::format("{} {} {} {};", node.name, node.op->name, graph.shape(node.outputs[0]).to_string(),
                         stages[index(id)]);
   }
@@ -175,15 +176,24 @@ DividedModel divide_model(const GraphOfBatch& graph_of, const Mesh& mesh, int te
   model.notes = plan.notes;
   model.split_of = [graph_of, place, mode = model.mode](std::int64_t size) {
     const Graph graph = graph_of(size);
-    return split_graph(graph, plan_split(graph, place.size, mode), place);
+    return std::make_shared<const SplitGraph>(split_graph(graph, plan_split(graph, place.size, mode), place));
   };
   return model;
 }
 
-Partition make_partition(const DividedModel& model, const Mesh& mesh, int rank, const PartitionOptions& options) {
+StagePlan plan_stages(const DividedModel& model, const SplitGraph& split, const Mesh& mesh,
+                      const PartitionOptions& options) {
+  StagePlan plan{placement_of(mesh, options), {}, nullptr};
+  plan.orders = make_orders(plan.placement, model.costs, options);
+  plan.map = std::make_shared<const StageMap>(split, model.stages, plan.placement, options.needs_output);
+  return plan;
+}
+
+Partition make_partition(const DividedModel& model, const StagePlan& plan, const Mesh& mesh, int rank,
+                         const PartitionOptions& options) {
   check_batch(mesh, options);
-  Partition p(mesh, rank, placement_of(mesh, options));
-  p.orders = make_orders(p.placement, model.costs, options);
+  Partition p(mesh, rank, plan.placement);
+  p.orders = plan.orders;
   p.keeps_output = options.needs_output;
   p.forward_only = options.forward_only;
   p.mode = model.mode;
@@ -193,12 +203,26 @@ Partition make_partition(const DividedModel& model, const Mesh& mesh, int rank, 
   divide_batch(p, options);
   split_graphs(p, model);
   p.own_stages = p.placement.stages(p.at.p);
-  p.map = std::make_unique<StageMap>(p.split(), p.stages, p.placement, options.needs_output);
+  p.map = plan.map;
   p.layout = flat_layout(p.split(), p.stages, p.own_stages, p.place(), options.bucket_bytes, options.decays);
   p.tasks = build_tasks(
       {p.mesh, rank, p.placement, p.orders, p.by_microbatch, p.stages, p.layout, options.clips, options.forward_only},
       *p.map);
   return p;
+}
+
+Partition make_partition(const DividedModel& model, const Mesh& mesh, int rank, const PartitionOptions& options) {
+  check_batch(mesh, options);
+  std::map<std::int64_t, std::shared_ptr<const SplitGraph>> splits;
+  DividedModel kept = model;
+  kept.split_of = [&](std::int64_t samples) {
+    const auto [split, is_new] = splits.try_emplace(samples);
+    if (is_new) split->second = model.split_of(samples);
+    return split->second;
+  };
+  const std::int64_t part = part_size(options.batch, mesh.d(), mesh.coordinate(rank).d);
+  const auto split = kept.split_of(part_size(part, options.microbatches, 0));
+  return make_partition(kept, plan_stages(kept, *split, mesh, options), mesh, rank, options);
 }
 
 Partition make_partition(const GraphOfBatch& graph_of, const Mesh& mesh, int rank, const PartitionOptions& options) {

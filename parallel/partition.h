@@ -14,6 +14,7 @@
 #include "parallel/pipeline/actions.h"
 #include "parallel/pipeline/schedule.h"
 #include "parallel/task_graph.h"
+#include "parallel/techniques/techniques.h"
 #include "parallel/tensor/split.h"
 
 namespace dml {
@@ -30,6 +31,7 @@ struct PartitionOptions {
   std::int64_t bucket_bytes = 4 << 20;
   std::function<bool(const std::string&)> decays = [](const std::string&) { return true; };
   bool clips = false;
+  Techniques techniques;  ///< of the tasks; recomputation and dtype are those of the model's graph
   bool needs_output = false;
   bool forward_only = false;
 };
@@ -48,7 +50,7 @@ struct ModelSummary {
 /// A model cut and divided for a mesh, as one rank of the tensor axis sees it: all that batch, schedule and optimizer
 /// do not change. The split graphs of all sizes have the same nodes and values.
 struct DividedModel {
-  std::function<SplitGraph(std::int64_t samples)> split_of;
+  std::function<std::shared_ptr<const SplitGraph>(std::int64_t samples)> split_of;
   std::vector<int> stages;       ///< by node of the split graphs
   std::vector<StageCost> costs;  ///< by stage, for searched schedules; empty: all stages alike
   SplitMode mode = SplitMode::megatron;
@@ -68,11 +70,11 @@ struct Partition {
   std::vector<std::int64_t> sizes;          ///< samples of each microbatch of this replica
   std::vector<std::int64_t> first_samples;  ///< where each begins in the global batch
   ModelSummary summary;
-  std::map<std::int64_t, SplitGraph> graphs;  ///< by samples
+  std::map<std::int64_t, std::shared_ptr<const SplitGraph>> graphs;  ///< by samples
   std::vector<const SplitGraph*> by_microbatch;
   std::vector<int> stages;  ///< by node of the split graphs
   std::vector<int> own_stages;
-  std::unique_ptr<StageMap> map;
+  std::shared_ptr<const StageMap> map;
   FlatLayout layout;
   RankTasks tasks;
   SplitMode mode = SplitMode::megatron;
@@ -98,9 +100,22 @@ std::int64_t largest_microbatch(const Mesh& mesh, const PartitionOptions& option
 /// Throws ModelError where the layout does not fit the model.
 DividedModel divide_model(const GraphOfBatch& graph_of, const Mesh& mesh, int tensor_index, std::int64_t samples,
                           const PartitionOptions& options);
+
+/// What ranks of all tensor indices, stages and replicas share.
+struct StagePlan {
+  Placement placement;
+  std::vector<Order> orders;  ///< by pipeline position
+  std::shared_ptr<const StageMap> map;
+};
+/// `split` is of any tensor index and number of samples. Throws std::invalid_argument as placement_of and schedules do.
+StagePlan plan_stages(const DividedModel& model, const SplitGraph& split, const Mesh& mesh,
+                      const PartitionOptions& options);
 /// Throws ModelError where the layout does not fit the batch.
+Partition make_partition(const DividedModel& model, const StagePlan& plan, const Mesh& mesh, int rank,
+                         const PartitionOptions& options);
+/// Both, for a rank alone.
 Partition make_partition(const DividedModel& model, const Mesh& mesh, int rank, const PartitionOptions& options);
-/// Both.
+/// All of it.
 Partition make_partition(const GraphOfBatch& graph_of, const Mesh& mesh, int rank, const PartitionOptions& options);
 
 }  // namespace dml

@@ -112,8 +112,7 @@ void show(const std::filesystem::path& path, Terminal& terminal) {
 constexpr std::size_t kShownFindings = 20;
 
 int run_verification(LayoutPlan& plan, Terminal& terminal) {
-  const Verification found =
-      verify([&](std::int64_t samples) { return plan.graph_of(samples); }, plan.mesh(), plan.options());
+  const Verification found = verify(plan.layout());
   terminal.print(found.summary() + "\n");
   for (std::size_t i = 0; i < found.findings.size() && i < kShownFindings; ++i)
     terminal.print(fmt::format("  {}\n", found.findings[i].to_string()));

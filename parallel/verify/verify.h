@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "parallel/partition.h"
+#include "parallel/model_layout.h"
 #include "parallel/verify/finding.h"
 
 namespace dml {
@@ -30,6 +30,7 @@ struct Verification {
 /// of it: replicas with as many samples have the same tasks, but for their coordinate; so have tensor indices whose
 /// parts have the same shapes, once the divided graph of each is verified. Circles of waits are sought only where all
 /// else holds. Throws what making a partition throws.
+Verification verify(ModelLayout& layout);
 Verification verify(const GraphOfBatch& graph_of, const Mesh& mesh, const PartitionOptions& options);
 
 /// The part of it that is about the tasks: `ranks` as agreement.h wants them. Findings of each rank, then of all.

@@ -60,31 +60,20 @@ std::int64_t LayoutPlan::choose_batch(const Config& config) {
 }
 
 std::int64_t LayoutPlan::num_parameters() {
-  return opaque_ != nullptr ? opaque_->num_parameters() : divided(0).summary.parameters;
+  return opaque_ != nullptr ? opaque_->num_parameters() : layout().divided().summary.parameters;
 }
 
-const Graph& LayoutPlan::graph_of(std::int64_t samples) {
-  const auto found = graphs_.find(samples);
-  if (found != graphs_.end()) return found->second;
+Graph LayoutPlan::graph_of(std::int64_t samples) {
   build_options_.batch = samples;
-  return graphs_.emplace(samples, model_ ? model_->graph(samples, true) : opaque_->build(build_options_)).first->second;
+  return model_ ? model_->graph(samples, true) : opaque_->build(build_options_);
 }
 
-const DividedModel& LayoutPlan::divided(int tensor_index) {
-  const auto found = divided_.find(tensor_index);
-  if (found != divided_.end()) return found->second;
-  DividedModel model = divide_model([this](std::int64_t samples) { return graph_of(samples); }, mesh_, tensor_index,
-                                    largest_microbatch(mesh_, options_), options_);
-  model.split_of = [this, tensor_index, split = std::move(model.split_of)](std::int64_t samples) {
-    const auto key = std::make_pair(tensor_index, samples);
-    const auto kept = split_graphs_.find(key);
-    return kept != split_graphs_.end() ? kept->second : split_graphs_.emplace(key, split(samples)).first->second;
-  };
-  return divided_.emplace(tensor_index, std::move(model)).first->second;
-}
-
-Partition LayoutPlan::partition(int rank) {
-  return make_partition(divided(mesh_.coordinate(rank).t), mesh_, rank, options_);
+ModelLayout& LayoutPlan::layout() {
+  if (layout_ == nullptr) {
+    layout_ =
+        std::make_unique<ModelLayout>([this](std::int64_t samples) { return graph_of(samples); }, mesh_, options_);
+  }
+  return *layout_;
 }
 
 }  // namespace dml

@@ -2,15 +2,13 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "models/onnx/opaque_model.h"
-#include "parallel/partition.h"
+#include "parallel/model_layout.h"
 #include "runtime/config.h"
 #include "runtime/model/model_source.h"
 
@@ -32,13 +30,13 @@ class LayoutPlan {
   std::int64_t num_parameters();
   const Mesh& mesh() const { return mesh_; }
   const PartitionOptions& options() const { return options_; }
-  /// What ranks of the same tensor index share is computed once and kept. Throws ModelError.
-  Partition partition(int rank);
-  /// The graph that the partitions divide, of a microbatch of that many samples.
-  const Graph& graph_of(std::int64_t samples);
+  /// What ranks share is computed once and kept. Throws ModelError.
+  Partition partition(int rank) { return layout().partition(rank); }
+  /// Throws ModelError where the model does not fit.
+  ModelLayout& layout();
 
  private:
-  const DividedModel& divided(int tensor_index);
+  Graph graph_of(std::int64_t samples);
   void open_model(const Config& config);
   std::int64_t choose_batch(const Config& config);
 
@@ -49,9 +47,7 @@ class LayoutPlan {
   std::vector<std::string> notes_;
   Mesh mesh_;
   PartitionOptions options_;
-  std::map<std::int64_t, Graph> graphs_;                             ///< by samples
-  std::map<int, DividedModel> divided_;                              ///< by tensor index
-  std::map<std::pair<int, std::int64_t>, SplitGraph> split_graphs_;  ///< by tensor index and samples
+  std::unique_ptr<ModelLayout> layout_;
 };
 
 /// The labels that the model is trained with where no data set says it.

@@ -1,5 +1,8 @@
 #include "runtime/model/model_source.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "models/autodiff.h"
 #include "models/loss.h"
 #include "models/op.h"
@@ -52,8 +55,7 @@ ModelInputs ModelSource::data_inputs() const {
 
 void ModelSource::set_label(const BatchField& label) {
   label_ = label;
-  Graph graph = lowered(1);
-  for (std::string& note : choose_trainable(graph, config_.train, config_.freeze)) notes_.push_back(std::move(note));
+  std::ranges::move(forward(1).notes, std::back_inserter(notes_));
 }
 
 Partition ModelSource::partition(const Mesh& mesh, int rank, const PartitionOptions& options) const {
@@ -66,12 +68,18 @@ Graph ModelSource::lowered(std::int64_t samples) const {
   return file_->build(options);
 }
 
-Graph ModelSource::forward_graph(std::int64_t samples) const {
-  Graph graph = lowered(samples);
-  choose_trainable(graph, config_.train, config_.freeze);
-  fuse(graph);
-  return graph;
+ModelSource::Forward ModelSource::forward(std::int64_t samples) const {
+  const std::lock_guard lock(mutex_);
+  if (latest_.samples != samples) {
+    Forward pass{samples, lowered(samples), {}};
+    pass.notes = choose_trainable(pass.graph, config_.train, config_.freeze);
+    fuse(pass.graph);
+    latest_ = std::move(pass);
+  }
+  return latest_;
 }
+
+Graph ModelSource::forward_graph(std::int64_t samples) const { return forward(samples).graph; }
 
 Graph ModelSource::graph(std::int64_t samples, bool with_gradients) const {
   Graph graph = forward_graph(samples);

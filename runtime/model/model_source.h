@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -48,13 +49,23 @@ class ModelSource final : public RunModel {
   const std::string& name() const override { return config_.source; }
 
  private:
+  /// A forward pass, and what was decided in it.
+  struct Forward {
+    std::int64_t samples = 0;
+    Graph graph;
+    std::vector<std::string> notes;
+  };
+
   Graph lowered(std::int64_t samples) const;
+  Forward forward(std::int64_t samples) const;
 
   ModelConfig config_;
   std::shared_ptr<const OnnxModel> file_;
   BuildOptions options_;
   BatchField label_;
   std::vector<std::string> notes_;
+  mutable std::mutex mutex_;  ///< of what follows
+  mutable Forward latest_;    ///< asked for several times while a run is laid out
 };
 
 }  // namespace dml

@@ -65,11 +65,11 @@ class ShardWriter {
   void write_tensor_index(int t) {
     const DividedModel divided =
         divide_model([this](std::int64_t samples) { return graph_of(samples); }, mesh_, t, samples_, options_);
-    std::vector<SplitGraph> sizes{divided.split_of(samples_)};
+    std::vector<SplitGraph> sizes{*divided.split_of(samples_)};
     std::string obstacle;
     try {
       while (sizes.size() < kSizes)
-        sizes.push_back(divided.split_of(samples_ + static_cast<std::int64_t>(sizes.size())));
+        sizes.push_back(*divided.split_of(samples_ + static_cast<std::int64_t>(sizes.size())));
     } catch (const ModelError& error) {
       sizes.resize(1);
       obstacle = error.what();

@@ -83,7 +83,7 @@ class ShardModel final : public RunModel {
   Partition partition(const Mesh& mesh, int rank, const PartitionOptions& options) const override {
     check_run(mesh, rank, placement_of(mesh, options));
     DividedModel model;
-    model.split_of = [this](std::int64_t samples) { return split_of(samples); };
+    model.split_of = [this](std::int64_t samples) { return std::make_shared<const SplitGraph>(split_of(samples)); };
     model.stages = table_.stages;
     model.mode = table_.mode;
     model.summary = table_.summary;

@@ -17,8 +17,8 @@ std::string change_graph(World& world, Random& random, const std::function<std::
   auto size = model.graphs.begin();
   std::advance(size, static_cast<std::ptrdiff_t>(random() % model.graphs.size()));
   const std::int64_t samples = size->first;
-  SplitGraph changed = size->second;
-  std::string text = change(changed);
+  auto changed = std::make_shared<SplitGraph>(*size->second);
+  std::string text = change(*changed);
   if (text.empty()) return "";
   for (auto& rank : world.ranks) {
     if (rank->at.t == model.at.t && rank->graphs.contains(samples)) rank->graphs.at(samples) = changed;

@@ -33,7 +33,6 @@ class Snapshot {
       if (graphs) graphs_.push_back(rank->graphs);
     }
   }
-  /// In place: others point to the graphs.
   void restore(World& world) const {
     for (std::size_t i = 0; i < world.ranks.size(); ++i) {
       world.ranks[i]->tasks = tasks_[i];
@@ -46,14 +45,14 @@ class Snapshot {
  private:
   std::vector<RankTasks> tasks_;
   std::vector<FlatLayout> layouts_;
-  std::vector<std::map<std::int64_t, SplitGraph>> graphs_;
+  std::vector<std::map<std::int64_t, std::shared_ptr<const SplitGraph>>> graphs_;  ///< others point to them
 };
 
 bool is_refused(World& world, bool in_graph) {
   if (!in_graph) return !verify_tasks(world.set(), world.layout.clips).empty();
   for (const auto& rank : world.ranks) {
     for (const auto& [samples, split] : rank->graphs) {
-      if (!verify_division(world.graphs.of(samples), split, rank->place()).empty()) return true;
+      if (!verify_division(world.graphs.of(samples), *split, rank->place()).empty()) return true;
     }
   }
   return false;

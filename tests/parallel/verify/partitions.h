@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "parallel/partition.h"
+#include "parallel/model_layout.h"
 #include "tests/parallel/training_graphs.h"
 
 namespace dml::test {
@@ -64,14 +64,9 @@ class ModelGraphs {
 struct World {
   explicit World(const VerifiedLayout& layout)
       : layout(layout), mesh(layout.d, layout.p, layout.t), options(options_of(layout)), graphs(layout.model) {
-    std::map<int, DividedModel> divided;
-    const GraphOfBatch graph_of = [this](std::int64_t samples) { return graphs.of(samples); };
-    for (int rank = 0; rank < mesh.world_size(); ++rank) {
-      const int t = mesh.coordinate(rank).t;
-      if (!divided.contains(t))
-        divided.emplace(t, divide_model(graph_of, mesh, t, largest_microbatch(mesh, options), options));
-      ranks.push_back(std::make_unique<Partition>(make_partition(divided.at(t), mesh, rank, options)));
-    }
+    ModelLayout model([this](std::int64_t samples) { return graphs.of(samples); }, mesh, options);
+    for (int rank = 0; rank < mesh.world_size(); ++rank)
+      ranks.push_back(std::make_unique<Partition>(model.partition(rank)));
   }
   World(const World&) = delete;
   World& operator=(const World&) = delete;

@@ -29,7 +29,7 @@ void expect_verified(const VerifiedLayout& layout) {
   for (const auto& rank : world.ranks) {
     if (rank->at.p > 0) continue;
     for (const auto& [samples, split] : rank->graphs) {
-      const auto findings = verify_division(world.graphs.of(samples), split, rank->place());
+      const auto findings = verify_division(world.graphs.of(samples), *split, rank->place());
       EXPECT_TRUE(findings.empty()) << text_of(findings);
     }
   }
