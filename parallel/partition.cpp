@@ -66,6 +66,7 @@ ModelSummary summarize(const Graph& graph, std::int64_t samples, std::span<const
   for (NodeId id = 0; id < graph.num_nodes(); ++id) {
     const Node& node = graph.node(id);
     if (node.phase != Phase::recompute)
+      if (node.phase != Phase::recompute)
       summary.flops_per_sample += cost_of(graph, node).flops / static_cast<double>(samples);
     text += fmt::format("{} {} {} {};", node.name, node.op->name, graph.shape(node.outputs[0]).to_string(),
                         stages[index(id)]);

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "parallel/techniques/techniques.h"
+
 namespace dml {
 
 enum class TensorMode : std::uint8_t { automatic, gather, megatron };
@@ -42,6 +44,7 @@ struct LayoutConfig {
   TensorMode tensor_mode = TensorMode::automatic;
   std::vector<std::string> cut;         ///< nodes after which a stage ends; empty: by cost
   std::int64_t bucket_bytes = 4 << 20;  ///< of the gradient all-reduce
+  Techniques techniques;                ///< drawn, simulated and planned; training has none yet
 };
 
 struct OptimizerConfig {

@@ -38,11 +38,11 @@ auto parsed(const Command& command, std::string_view option, Parse parse) {
   }
 }
 
-int whole_number(const Command& command, std::string_view option, int otherwise,
-                 std::int64_t most = kMostPlannedRanks) {
+int whole_number(const Command& command, std::string_view option, int otherwise, std::int64_t most = kMostPlannedRanks,
+                 std::int64_t least = 1) {
   if (!command.has(option)) return otherwise;
   return static_cast<int>(
-      parsed(command, option, [&](const std::string& text) { return parse_integer(text, 1, most); }));
+      parsed(command, option, [&](const std::string& text) { return parse_integer(text, least, most); }));
 }
 
 /// --min-X to --max-X.
@@ -86,6 +86,29 @@ std::vector<SplitMode> chosen_modes(const Config& config) {
   return {SplitMode::megatron, SplitMode::gather};
 }
 
+/// From the fastest to the one that needs least memory.
+std::vector<Techniques> tried_techniques(const Command& command) {
+  std::vector<Recompute> recomputations(std::begin(kRecomputations), std::end(kRecomputations));
+  std::vector<int> stages{0, 1};
+  Techniques techniques = command.config.layout.techniques;
+  if (command.has("recompute")) {
+    recomputations = {parsed(command, "recompute", [](const std::string& text) {
+      constexpr std::string_view kNames[] = {"none", "attention", "full"};
+      return kRecomputations[parse_choice(text, kNames)];
+    })};
+  }
+  if (command.has("zero")) stages = {whole_number(command, "zero", 0, Techniques::kMostZero, 0)};
+  std::vector<Techniques> tried;
+  for (const Recompute recompute : recomputations) {
+    for (const int stage : stages) {
+      techniques.recompute = recompute;
+      techniques.zero = stage;
+      tried.push_back(techniques);
+    }
+  }
+  return tried;
+}
+
 SearchSpace search_space(const Command& command, std::int64_t batch) {
   if (!command.has("world")) throw UsageError("plan: give the number of ranks, as in --world 8");
   SearchSpace space;
@@ -98,6 +121,7 @@ SearchSpace search_space(const Command& command, std::int64_t batch) {
   space.most_chunks = whole_number(command, "max-chunks", space.most_chunks, kMostPlannedChunks);
   space.schedules = chosen_schedules(command);
   space.modes = chosen_modes(command.config);
+  space.techniques = tried_techniques(command);
   return space;
 }
 
@@ -187,11 +211,10 @@ PlanReport planned(const Command& command) {
   options.memory_limit = memory_limit(command, hardware);
   const auto begin = std::chrono::steady_clock::now();
   const auto share = static_cast<std::uint64_t>(std::max<std::int64_t>(1, model.batch() / space.world));
-  CutModel cuts([&model](std::int64_t samples) { return model.graph(samples); },
-                static_cast<std::int64_t>(std::bit_floor(share)));
   PlanReport plan;
-  plan.found =
-      search_layouts(cuts, hardware, space, options, estimate_options(command.config, hardware, model.batch(), 1));
+  plan.found = search_layouts([&model](std::int64_t samples) { return model.graph(samples); },
+                              static_cast<std::int64_t>(std::bit_floor(share)), hardware, space, options,
+                              estimate_options(command.config, hardware, model.batch(), 1));
   plan.search_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   plan.model = model.name();
   plan.hardware = hardware.name;
@@ -235,6 +258,8 @@ std::vector<OwnOption> option_list() {
           {"hardware", "FILE|NAME", "a file of `dmltrain calibrate`, or a preset (default: calibration.toml)"},
           {"memory-limit", "GB", "most memory of a rank, in 1e9 bytes (default: the hardware's; 0: none)"},
           {"schedules", "NAME,...", "pipeline schedules to try (default all that are trained with)"},
+          {"recompute", "WHAT", "none, attention or full (default: none, and the others where memory lacks)"},
+          {"zero", "STAGE", "0 to 3 (default: 0, and 1 where memory lacks)"},
           {"min-d", "N", "least replicas"},
           {"max-d", "N", "most replicas"},
           {"min-p", "N", "least pipeline positions"},

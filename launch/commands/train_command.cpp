@@ -1,8 +1,11 @@
 #include "launch/commands/train_command.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "launch/cores.h"
+#include "launch/options/usage_error.h"
 #include "launch/report/run_reporter.h"
 #include "launch/run_folder.h"
 #include "launch/session.h"
@@ -11,7 +14,18 @@
 
 namespace dml {
 
+namespace {
+
+void refuse_techniques(const Techniques& techniques) {
+  if (techniques == Techniques{}) return;
+  throw UsageError(fmt::format("{}: modelled by graph, simulate and plan, but not executed yet: leave it out to train",
+                               techniques.to_options()));
+}
+
+}  // namespace
+
 void run_training(Config config) {
+  refuse_techniques(config.layout.techniques);
   const LauncherEnvironment launcher = launcher_environment();
   if (!config.model.shards.empty()) {
     config.layout = layout_of_shards(config.layout, config.model.shards, std::max(launcher.rank, 0));

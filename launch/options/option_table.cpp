@@ -199,6 +199,41 @@ void add_data(Table& table) {
                                  [](auto& c) -> auto& { return c.val_every; }));
 }
 
+/// "f32" or "bf16".
+OptionSpec dtype_option(OptionSpec spec) {
+  spec.set = [](Config& c, std::span<const std::string> values) {
+    constexpr DataType kTypes[] = {DataType::f32, DataType::bf16};
+    constexpr std::string_view kTypeNames[] = {"f32", "bf16"};
+    c.layout.techniques.dtype = kTypes[parse_choice(values.back(), kTypeNames)];
+  };
+  spec.get = [](const Config& c) { return std::vector<std::string>{std::string(name_of(c.layout.techniques.dtype))}; };
+  return spec;
+}
+
+OptionSpec zero_option(OptionSpec spec) {
+  spec.kind = OptionKind::number;
+  spec.set = [](Config& c, std::span<const std::string> values) {
+    c.layout.techniques.zero = static_cast<int>(parse_integer(values.back(), 0, Techniques::kMostZero));
+  };
+  spec.get = [](const Config& c) { return std::vector<std::string>{std::to_string(c.layout.techniques.zero)}; };
+  return spec;
+}
+
+void add_techniques(Table& table) {
+  constexpr std::string_view kGroup = "Layout";
+  table.push_back(enum_option(row(kGroup, "recompute", "WHAT",
+                                  "none, attention or full: computed again for the backward pass (no training yet)"),
+                              {"none", "attention", "full"},
+                              [](auto& c) -> auto& { return c.layout.techniques.recompute; }));
+  table.push_back(flag_option(
+      row(kGroup, "sequence-parallel", "", "tensor ranks share what lies between divided operations (no training yet)"),
+      false, [](auto& c) -> auto& { return c.layout.techniques.sequence_parallel; }));
+  table.push_back(zero_option(
+      row(kGroup, "zero", "STAGE", "0 to 3: replicas share optimizer states, gradients, weights (no training yet)")));
+  table.push_back(
+      dtype_option(row(kGroup, "dtype", "TYPE", "f32, or bf16 with f32 sums and states (no training yet)")));
+}
+
 void add_layout(Table& table) {
   constexpr std::string_view kGroup = "Layout";
   table.push_back(integer_option(
@@ -222,6 +257,7 @@ void add_layout(Table& table) {
   table.push_back(enum_option(row(kGroup, "tensor-mode", "MODE", "auto (fewer bytes), gather or megatron"),
                               {"auto", "gather", "megatron"}, [](auto& c) -> auto& { return c.layout.tensor_mode; }));
   table.push_back(cut_option(row(kGroup, "cut", "NODE,NODE", "nodes after which a stage ends", "by cost")));
+  add_techniques(table);
   table.push_back(bucket_option(row(kGroup, "bucket-mb", "MB", "size of a bucket of the gradient all-reduce")));
 }
 

@@ -18,10 +18,15 @@ using Align = TextTable::Align;
 
 /// The layout's own columns, of every table.
 std::vector<std::string> layout_cells(const LayoutChoice& layout) {
-  return {std::to_string(layout.d),      std::to_string(layout.p),
-          std::to_string(layout.t),      std::string(layout.schedule->name),
-          std::to_string(layout.chunks), std::to_string(layout.microbatches),
-          tensor_mode_text(layout)};
+  return {std::to_string(layout.d),
+          std::to_string(layout.p),
+          std::to_string(layout.t),
+          std::string(layout.schedule->name),
+          std::to_string(layout.chunks),
+          std::to_string(layout.microbatches),
+          tensor_mode_text(layout),
+          std::string(name_of(layout.techniques.recompute)),
+          std::to_string(layout.techniques.zero)};
 }
 
 std::string size_of(double bytes) { return scaled_text(bytes, "B"); }
@@ -39,7 +44,15 @@ std::string duration(double seconds) {
 
 /// The columns of layout_cells.
 std::vector<TextTable::Column> layout_columns() {
-  return {{"d"}, {"p"}, {"t"}, {"schedule", Align::left}, {"v"}, {"m"}, {"tensor", Align::left}};
+  return {{"d"},
+          {"p"},
+          {"t"},
+          {"schedule", Align::left},
+          {"v"},
+          {"m"},
+          {"tensor", Align::left},
+          {"recompute", Align::left},
+          {"zero"}};
 }
 
 std::string best_table(const PlanReport& plan, std::size_t rows, Style style) {
@@ -106,7 +119,11 @@ Json json_of(const LayoutChoice& layout) {
           {"schedule", layout.schedule->name},
           {"chunks", layout.chunks},
           {"microbatches", layout.microbatches},
-          {"tensor_mode", tensor_mode_text(layout)}};
+          {"tensor_mode", tensor_mode_text(layout)},
+          {"recompute", name_of(layout.techniques.recompute)},
+          {"sequence_parallel", layout.techniques.sequence_parallel},
+          {"zero", layout.techniques.zero},
+          {"dtype", name_of(layout.techniques.dtype)}};
 }
 
 /// The figures of a step by the names that CSV and JSON have for them.
@@ -152,7 +169,8 @@ std::string layout_options(const LayoutChoice& layout) {
   if (layout.p > 1) text += fmt::format(" --schedule {}", layout.schedule->name);
   if (layout.p > 1 && layout.schedule->any_chunks) text += fmt::format(" --chunks {}", layout.chunks);
   if (layout.t > 1) text += fmt::format(" --tensor-mode {}", tensor_mode_text(layout));
-  return text;
+  const std::string techniques = layout.techniques.to_options();
+  return techniques.empty() ? text : text + " " + techniques;
 }
 
 std::string plan_text(const PlanReport& plan, const PlanTableOptions& options, Style style) {
@@ -171,7 +189,7 @@ std::string plan_text(const PlanReport& plan, const PlanTableOptions& options, S
 }
 
 std::string plan_csv(const PlanReport& plan, bool all) {
-  std::string text = "d,p,t,schedule,chunks,microbatches,tensor_mode";
+  std::string text = "d,p,t,schedule,chunks,microbatches,tensor_mode,recompute,zero";
   for (const auto& [name, figure] : figures_of(plan, StepEstimate{})) text += "," + name;
   text += ",not_possible\n";
   for (const auto& [layout, step] : plan.found.ranked) {

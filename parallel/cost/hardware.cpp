@@ -35,6 +35,14 @@ void check(const Peaks& peaks) {
   require_positive(peaks.f32_flops, "the peak of f32");
   require_not_negative(peaks.f16_flops, "the peak of f16");
   require_part(peaks.efficiency, "the efficiency of products");
+  require(peaks.sizes_flops.size() == peaks.efficiencies.size(), "the number of efficiencies by size",
+          static_cast<double>(peaks.efficiencies.size()), "that of the sizes");
+  double below = 0;
+  for (const double size : peaks.sizes_flops) {
+    require(size > below, "a size of products", size, "above the size before");
+    below = size;
+  }
+  for (const double part : peaks.efficiencies) require_part(part, "an efficiency of products");
   require_positive(peaks.memory_bytes_per_s, "the memory bandwidth");
   require_part(peaks.memory_efficiency, "the efficiency of memory");
 }
@@ -76,13 +84,24 @@ double measured_seconds(const KernelTable& kernel, std::span<const double> sizes
   return fixed + (seconds - fixed) * kernel.threads / threads;
 }
 
+bool is_half(DataType dtype) { return dtype == DataType::f16 || dtype == DataType::bf16; }
+
+/// f32 unless the operation reads or writes half precision.
+DataType arithmetic_type(const Graph& graph, const Node& node) {
+  for (const auto* ids : {&node.inputs, &node.outputs}) {
+    for (const ValueId id : *ids) {
+      if (id != kNone && is_half(graph.value(id).dtype)) return graph.value(id).dtype;
+    }
+  }
+  return DataType::f32;
+}
+
 double peak_flops(const Peaks& peaks, DataType dtype) {
-  const bool is_half = dtype == DataType::f16 || dtype == DataType::bf16;
-  return is_half && peaks.f16_flops > 0 ? peaks.f16_flops : peaks.f32_flops;
+  return is_half(dtype) && peaks.f16_flops > 0 ? peaks.f16_flops : peaks.f32_flops;
 }
 
 double roofline_seconds(const Peaks& peaks, double flops, double bytes, DataType dtype) {
-  const double arithmetic = flops / (peak_flops(peaks, dtype) * peaks.efficiency);
+  const double arithmetic = flops > 0 ? flops / (peak_flops(peaks, dtype) * peaks.efficiency_at(flops)) : 0;
   return std::max(arithmetic, bytes / (peaks.memory_bytes_per_s * peaks.memory_efficiency));
 }
 
@@ -91,7 +110,7 @@ double seconds_of_bytes(const Hardware& hardware, std::string_view family, doubl
   if (bytes <= 0) return 0;
   const KernelTable* const kernel = find_table(hardware, family, mode.threads);
   if (kernel != nullptr) return hardware.launch_seconds + measured_seconds(*kernel, std::span(&bytes, 1), mode.threads);
-  return hardware.launch_seconds + roofline_seconds(hardware.peaks, 0, bytes, mode.dtype);
+  return hardware.launch_seconds + roofline_seconds(hardware.peaks, 0, bytes, DataType::f32);
 }
 
 /// Members of the group among the consecutive ranks of one level.
@@ -138,6 +157,16 @@ void require_levels(const Hardware& hardware) {
 
 }  // namespace
 
+double Peaks::efficiency_at(double flops) const {
+  if (sizes_flops.empty()) return efficiency;
+  if (flops <= sizes_flops.front()) return efficiencies.front();
+  if (flops >= sizes_flops.back()) return efficiencies.back();
+  const auto above =
+      static_cast<std::size_t>(std::upper_bound(sizes_flops.begin(), sizes_flops.end(), flops) - sizes_flops.begin());
+  const double part = std::log(flops / sizes_flops[above - 1]) / std::log(sizes_flops[above] / sizes_flops[above - 1]);
+  return std::lerp(efficiencies[above - 1], efficiencies[above], part);
+}
+
 void Hardware::check() const {
   require_not_negative(launch_seconds, "the launch of a task");
   require_not_negative(memory_bytes, "the memory of a device");
@@ -165,14 +194,13 @@ double seconds_of(const Hardware& hardware, const Graph& graph, const Node& node
   const std::span<const double> sizes = size.sizes();
   const bool is_empty = std::any_of(sizes.begin(), sizes.end(), [](double extent) { return extent <= 0; });
   if (is_empty) return hardware.launch_seconds;
-  const KernelTable* const kernel =
-      mode.dtype == DataType::f32 ? find_table(hardware, size.family, mode.threads) : nullptr;
+  const DataType dtype = arithmetic_type(graph, node);
+  const KernelTable* const kernel = dtype == DataType::f32 ? find_table(hardware, size.family, mode.threads) : nullptr;
   if (kernel != nullptr && kernel->table.axes.size() == sizes.size())
     return hardware.launch_seconds + measured_seconds(*kernel, sizes, mode.threads);
   const Cost cost = cost_of(graph, node);
-  const double bytes_f32 = sizes.size() == 1 ? sizes.front() : cost.bytes;
-  const double bytes = bytes_f32 / kF32Bytes * static_cast<double>(size_of(mode.dtype));
-  return hardware.launch_seconds + roofline_seconds(hardware.peaks, cost.flops, bytes, mode.dtype);
+  const double bytes = sizes.size() == 1 ? sizes.front() : cost.bytes;
+  return hardware.launch_seconds + roofline_seconds(hardware.peaks, cost.flops, bytes, dtype);
 }
 
 double seconds_of_update(const Hardware& hardware, double num_elems, int states, const ComputeMode& mode) {

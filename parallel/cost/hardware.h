@@ -26,8 +26,13 @@ struct Peaks {
   double f32_flops = 0;   ///< FLOP/s of products in f32 (by tensor cores as TF32 where there are any)
   double f16_flops = 0;   ///< in f16 and bf16, dense
   double efficiency = 1;  ///< part of it that large products reach
+  /// Where known, the part that an operation of so many FLOPs reaches: ascending, and as many parts.
+  std::vector<double> sizes_flops = {}, efficiencies = {};
   double memory_bytes_per_s = 0;
   double memory_efficiency = 1;  ///< part of it that large copies reach
+
+  /// Linear in the logarithm between the sizes, constant beyond them; `efficiency` where there are none.
+  double efficiency_at(double flops) const;
 };
 
 /// Groups of up to `ranks` consecutive devices are joined by this link: those of a node, of a rack, of all.
@@ -57,8 +62,7 @@ struct Hardware {
 
 /// How a rank computes.
 struct ComputeMode {
-  int threads = 1;                 ///< per rank, on a host
-  DataType dtype = DataType::f32;  ///< that activations and weights would have
+  int threads = 1;  ///< per rank, on a host
 };
 
 /// Of one execution of `node`, with the launch. By the measured family where there is one (for other threads than

@@ -43,7 +43,22 @@ struct Chain {
   std::vector<NodeId> nodes;
   std::vector<double> cost_before;  ///< seconds of nodes [0, i)
   std::vector<double> crossing;     ///< seconds to move what lives between node i-1 and node i
+  std::vector<bool> joined;         ///< node i-1 and node i are recomputed together
 };
+
+/// What a backward pass reads of a recomputed node is recomputed in the same stage.
+void join_recomputed(Chain& chain, const Graph& graph, const std::vector<int>& place) {
+  chain.joined.assign(chain.nodes.size() + 1, false);
+  for (const Node& node : graph.nodes()) {
+    if (node.phase == Phase::forward || node.forward == kNone) continue;
+    for (const ValueId input : node.inputs) {
+      const NodeId producer = input == kNone ? kNone : graph.value(input).producer;
+      if (producer == kNone || graph.node(producer).phase != Phase::recompute) continue;
+      const int from = place[index(graph.node(producer).forward)];
+      for (int at = from + 1; from >= 0 && at <= place[index(node.forward)]; ++at) chain.joined[index(at)] = true;
+    }
+  }
+}
 
 Chain chain_of(const Graph& graph, const std::vector<bool>& aside) {
   Chain chain;
@@ -71,15 +86,17 @@ Chain chain_of(const Graph& graph, const std::vector<bool>& aside) {
       for (int at = static_cast<int>(from) + 1; at <= last; ++at) chain.crossing[index(at)] += seconds;
     }
   }
+  join_recomputed(chain, graph, place);
   return chain;
 }
 
-/// A stage must compute something: a place right behind an alias is as good as the one before it, and left out.
+/// A stage must compute something: a place right behind an alias is as good as the one before it, and left out. So is
+/// one inside of what is recomputed together.
 std::vector<int> places_of(const Graph& graph, const Chain& chain) {
   std::vector<int> places{0};
   for (int at = 1; at < static_cast<int>(chain.nodes.size()); ++at) {
     const bool alias_before = graph.node(chain.nodes[index(at - 1)]).op->is_alias;
-    if (!alias_before) places.push_back(at);
+    if (!alias_before && !chain.joined[index(at)]) places.push_back(at);
   }
   places.push_back(static_cast<int>(chain.nodes.size()));
   return places;
@@ -139,16 +156,19 @@ std::vector<int> named_ends(const Graph& graph, const Chain& chain, int num_stag
     if (end == static_cast<int>(chain.nodes.size())) {
       throw ModelError(fmt::format("--cut {}: is the end of the model, nothing is left for the stage behind it", name));
     }
+    if (chain.joined[index(end)])
+      throw ModelError(fmt::format("--cut {}: lies inside of what is recomputed together", name));
     ends.push_back(end);
   }
   ends.push_back(static_cast<int>(chain.nodes.size()));
   return ends;
 }
 
-/// A gradient goes to the stage of its forward node; a sum of gradients to the first stage that adds to it.
+/// A gradient, or what is recomputed, goes to the stage of its forward node; a sum of gradients to the first stage that
+/// adds to it.
 int gradient_stage(const Graph& graph, const Node& node, const std::vector<int>& stages) {
   const bool sum_of_gradients = node.op->name == "Add" || node.forward == kNone;
-  if (!sum_of_gradients) return stages[index(node.forward)];
+  if (!sum_of_gradients || node.phase == Phase::recompute) return stages[index(node.forward)];
   int stage = std::numeric_limits<int>::max();
   for (const ValueId input : node.inputs) {
     const NodeId producer = input == kNone ? kNone : graph.value(input).producer;

@@ -14,7 +14,7 @@ double bytes_of(const Value& value) {
 
 double& time_of(StageCost& cost, Phase phase) {
   if (phase == Phase::forward) return cost.forward;
-  return phase == Phase::input_grad ? cost.input_grad : cost.weight_grad;
+  return phase == Phase::weight_grad ? cost.weight_grad : cost.input_grad;  // with what it recomputes
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "models/op.h"
 #include "parallel/pipeline/cut.h"
 #include "parallel/pipeline/stage_cost.h"
+#include "parallel/techniques/sequence_parts.h"
 
 namespace dml {
 namespace {
@@ -16,8 +17,7 @@ double seconds_of_node(const Hardware& hardware, const Graph& graph, const Node&
                        int t) {
   const bool sums = node.op->name == "AllReduce";
   if (!sums && node.op->name != "AllGather") return seconds_of(hardware, graph, node, compute);
-  const Value& moved = graph.value(node.outputs[0]);
-  const double bytes = static_cast<double>(moved.shape.num_elements()) * static_cast<double>(size_of(moved.dtype));
+  const double bytes = bytes_of(graph.value(node.outputs[0]));
   return seconds_of(hardware, sums ? CommKind::all_reduce : CommKind::all_gather, bytes, {t, 1});
 }
 
@@ -71,9 +71,14 @@ const CutModel::Cut& CutModel::cut(int num_stages) {
   }
 }
 
-DividedPrices::DividedPrices(CutModel& model, int t, SplitMode mode, const Hardware& hardware,
+DividedPrices::DividedPrices(CutModel& model, int t, SplitMode mode, bool by_sequence, const Hardware& hardware,
                              const ComputeMode& compute)
-    : model_(model), place_{t - 1, t}, mode_(mode), hardware_(hardware), compute_(compute) {
+    : model_(model),
+      place_{t - 1, t},
+      mode_(mode),
+      by_sequence_(by_sequence && t > 1),
+      hardware_(hardware),
+      compute_(compute) {
   divides_ = t == 1 || plan_split(model.graph(model.samples()), t, mode).num_divided > 0;
 }
 
@@ -81,11 +86,28 @@ const PricedGraph& DividedPrices::priced(std::int64_t samples) {
   const auto found = graphs_.find(samples);
   if (found != graphs_.end()) return found->second;
   const Graph& whole = model_.graph(samples);
-  PricedGraph priced{split_graph(whole, plan_split(whole, place_.size, mode_), place_), {}};
+  PricedGraph priced{split_graph(whole, plan_split(whole, place_.size, mode_), place_), {}, {}};
   const Graph& graph = priced.split.graph;
   for (NodeId id = 0; id < graph.num_nodes(); ++id)
     priced.seconds.push_back(seconds_of_node(hardware_, graph, graph.node(id), compute_, place_.size));
+  if (by_sequence_) divide_sequence(priced);
   return graphs_.emplace(samples, std::move(priced)).first->second;
+}
+
+void DividedPrices::divide_sequence(PricedGraph& priced) const {
+  const Graph& graph = priced.split.graph;
+  SequenceParts parts = sequence_parts(priced.split);
+  for (NodeId id = 0; id < graph.num_nodes(); ++id) {
+    double& seconds = priced.seconds[index(id)];
+    if (parts.nodes[index(id)]) seconds = hardware_.launch_seconds + (seconds - hardware_.launch_seconds) / place_.size;
+    const ValueId output = graph.node(id).outputs[0];
+    if (graph.node(id).op->name != "AllReduce" || !parts.values[index(output)]) continue;
+    const double bytes = bytes_of(graph.value(output));
+    const CommGroup group{place_.size, 1};
+    seconds = seconds_of(hardware_, CommKind::reduce_scatter, bytes, group) +
+              seconds_of(hardware_, CommKind::all_gather, bytes, group);
+  }
+  for (const bool is_part : parts.values) priced.kept_parts.push_back(is_part ? 1.0 / place_.size : 1.0);
 }
 
 const DividedPrices::Staged& DividedPrices::staged(int num_stages) {

@@ -50,10 +50,11 @@ struct PositionWeights {
 /// fourth power, where kernels are large and times grow with the size.
 std::vector<std::int64_t> priced_sizes(double samples);
 
-/// Of the last rank of the tensor axis, which has the largest parts.
+/// Of the last rank of the tensor axis, which has the largest parts; `by_sequence` as in sequence_parts.h.
 class DividedPrices {
  public:
-  DividedPrices(CutModel& model, int t, SplitMode mode, const Hardware& hardware, const ComputeMode& compute);
+  DividedPrices(CutModel& model, int t, SplitMode mode, bool by_sequence, const Hardware& hardware,
+                const ComputeMode& compute);
 
   /// False where nothing in the model is divided by t.
   bool divides() const { return divides_; }
@@ -70,12 +71,15 @@ class DividedPrices {
     std::unique_ptr<StageMap> map;
   };
   const PricedGraph& priced(std::int64_t samples);
+  /// The collectives, and what each rank has a part of.
+  void divide_sequence(PricedGraph& priced) const;
   const Staged& staged(int num_stages);
   const std::vector<StagePrice>& stages_at(int num_stages, std::int64_t samples);
 
   CutModel& model_;
   TensorPlace place_;
   SplitMode mode_;
+  bool by_sequence_;
   const Hardware& hardware_;
   ComputeMode compute_;
   bool divides_ = true;

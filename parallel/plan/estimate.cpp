@@ -7,6 +7,7 @@
 
 #include "kernels/error.h"
 #include "models/index.h"
+#include "parallel/plan/weight_exchange.h"
 #include "parallel/simulate/schedule_simulation.h"
 
 namespace dml {
@@ -15,7 +16,6 @@ namespace {
 constexpr double kF32Bytes = 4;
 constexpr double kGigabyte = 1e9;
 constexpr double kRounding = 1e-12;  // of sums of times
-constexpr double kParametersAndGradients = 2;
 constexpr double kTotalsBytes = 24;  // of the sums over all ranks at the end of a step: three doubles
 
 /// All that the parts of an estimate look at.
@@ -29,10 +29,9 @@ struct Pricing {
   const std::vector<PositionWeights>& weights;
   const CachedOrders& schedule;
   Placement placement;
-};
 
-/// Distances between neighbours of a group, in world ranks: data slowest, tensor fastest.
-CommGroup data_group(const LayoutChoice& layout) { return {layout.d, layout.p * layout.t}; }
+  WeightExchange exchange(int position) const { return {hardware, layout, weights[index(position)]}; }
+};
 
 double message_seconds(const Pricing& pricing) {
   const LayoutChoice& layout = pricing.layout;
@@ -52,8 +51,9 @@ Pipeline pipeline_of(const Pricing& pricing) {
     const StagePrice& price = pricing.stages[stage];
     const StagePrice& most = pricing.largest[stage];
     StageCost cost;
-    cost.forward = price.forward;
-    cost.input_grad = price.input_grad;
+    const double gather = pricing.exchange(pricing.placement.position(static_cast<int>(stage))).gather_of_pass();
+    cost.forward = std::max(price.forward, gather);
+    cost.input_grad = std::max(price.input_grad, gather);
     cost.weight_grad = pricing.schedule.fused ? price.backward - price.input_grad : price.weight_grad;
     cost.activations = most.held;
     cost.weight_inputs = most.held_for_weights;
@@ -63,11 +63,24 @@ Pipeline pipeline_of(const Pricing& pricing) {
   return pipeline;
 }
 
+/// With what ZeRO has whole for a while: a bucket of gradients, and of weights one in use and one on its way.
+void add_weights(MemoryUse& memory, const Pricing& pricing, const PositionWeights& weights) {
+  const Techniques& techniques = pricing.layout.techniques;
+  const WeightBytes bytes =
+      weight_bytes(techniques, weights.elems, pricing.layout.d, pricing.options.mode.optimizer_states);
+  memory.parameters = bytes.parameters;
+  memory.gradients = bytes.gradients;
+  memory.optimizer_states = bytes.optimizer_states;
+  if (pricing.layout.d == 1 || !techniques.shares_gradients() || weights.buckets.empty()) return;
+  const double bucket = *std::max_element(weights.buckets.begin(), weights.buckets.end());
+  memory.gradients += bucket;
+  if (techniques.shares_parameters())
+    memory.parameters += 2 * bucket / kF32Bytes * static_cast<double>(size_of(techniques.dtype));
+}
+
 MemoryUse memory_of(const Pricing& pricing, const Pipeline& pipeline, int position) {
   MemoryUse memory;
-  memory.parameters = pricing.weights[index(position)].elems * kF32Bytes;
-  memory.gradients = memory.parameters;
-  memory.optimizer_states = memory.parameters * pricing.options.mode.optimizer_states;
+  add_weights(memory, pricing, pricing.weights[index(position)]);
   memory.activations = peak_memory(pricing.schedule.orders[index(position)], pipeline);
   double working = 0;
   for (const int stage : pricing.placement.stages(position)) {
@@ -88,25 +101,6 @@ MemoryUse largest_memory(const Pricing& pricing, const Pipeline& pipeline) {
   return largest;
 }
 
-/// Gradient sums after the last pass. n buckets, one ready each n-th of the pass, are summed in a row.
-double exposed_sums(const Pricing& pricing, const PositionWeights& weights, double last_pass) {
-  const auto sum = [&](double bytes, const CommGroup& group) {
-    return seconds_of(pricing.hardware, CommKind::all_reduce, bytes, group);
-  };
-  const auto count = static_cast<double>(weights.buckets.size());
-  double free = 0;
-  for (std::size_t bucket = 0; bucket < weights.buckets.size(); ++bucket) {
-    const double ready = last_pass * static_cast<double>(bucket + 1) / count;
-    free = std::max(free, ready) + sum(weights.buckets[bucket], data_group(pricing.layout));
-  }
-  double exposed = std::max(0.0, free - last_pass);
-  for (const auto& [bytes, positions] : weights.tied_buckets) {
-    exposed += sum(bytes, {positions, pricing.layout.t});
-    exposed += sum(bytes, data_group(pricing.layout));
-  }
-  return exposed;
-}
-
 MovedBytes moved_bytes(const Pricing& pricing) {
   const LayoutChoice& layout = pricing.layout;
   // As many as the whole batch has of that size: replicas may have fewer samples.
@@ -122,11 +116,7 @@ MovedBytes moved_bytes(const Pricing& pricing) {
     if (crosses(stage + 1)) moved.pipeline += passes * price.down_bytes;
     if (crosses(stage - 1)) moved.pipeline += passes * price.up_bytes;
   }
-  for (const PositionWeights& weights : pricing.weights) {
-    for (const double bytes : weights.buckets) moved.gradients += layout.d > 1 ? bytes : 0;
-    for (const auto& [bytes, positions] : weights.tied_buckets)
-      moved.gradients += bytes * ((layout.d > 1 ? 1 : 0) + (positions > 1 ? 1 : 0));
-  }
+  for (int position = 0; position < layout.p; ++position) moved.gradients += pricing.exchange(position).moved_bytes();
   moved.gradients *= 1.0 * layout.d * layout.t;
   return moved;
 }
@@ -153,18 +143,20 @@ class StepEnd {
 
  private:
   void add(int position, const PositionTimes& times, const TimedAction& last) {
-    const PositionWeights& weights = pricing_.weights[index(position)];
-    const double exposed = exposed_sums(pricing_, weights, last.end - last.start);
+    const WeightExchange exchange = pricing_.exchange(position);
+    const double exposed = exchange.exposed_sums(last.end - last.start);
+    const double gather = exchange.gather_behind_update();
     const RunMode& mode = pricing_.options.mode;
-    const double totals = seconds_of_memory(pricing_.hardware, weights.elems * kF32Bytes, mode.compute);
-    const double update = seconds_of_update(pricing_.hardware, weights.elems, mode.optimizer_states, mode.compute);
+    const double elems = exchange.updated_elems();
+    const double totals = seconds_of_memory(pricing_.hardware, elems * kF32Bytes, mode.compute);
+    const double update = seconds_of_update(pricing_.hardware, elems, mode.optimizer_states, mode.compute);
     const double ready = times.last_end + exposed + totals;
     seconds_ = std::max(seconds_, ready + totals_sum_);
-    if (!pricing_.options.clips) seconds_ = std::max(seconds_, ready + update);
-    update_ = std::max(update_, update);
+    if (!pricing_.options.clips) seconds_ = std::max(seconds_, ready + update + gather);
+    update_ = std::max(update_, update + gather);
     compute_ += (totals + update) / pricing_.layout.p;
     const double behind_update = pricing_.options.clips ? 0 : update;
-    exposed_ += (exposed + std::max(0.0, totals_sum_ - behind_update)) / pricing_.layout.p;
+    exposed_ += (exposed + gather + std::max(0.0, totals_sum_ - behind_update)) / pricing_.layout.p;
   }
 
   const Pricing& pricing_;
@@ -213,10 +205,12 @@ void Estimator::check_batch(const LayoutChoice& layout) const {
 }
 
 DividedPrices& Estimator::divided(const LayoutChoice& layout) {
-  if (!divided_ || divided_t_ != layout.t || divided_mode_ != layout.mode) {
-    divided_ = std::make_unique<DividedPrices>(model_, layout.t, layout.mode, hardware_, options_.mode.compute);
-    divided_t_ = layout.t;
-    divided_mode_ = layout.mode;
+  const bool by_sequence = layout.techniques.sequence_parallel;
+  const DividedKey key{layout.t, layout.mode, by_sequence};
+  if (!divided_ || divided_key_ != key) {
+    divided_ =
+        std::make_unique<DividedPrices>(model_, layout.t, layout.mode, by_sequence, hardware_, options_.mode.compute);
+    divided_key_ = key;
   }
   if (divided_->divides()) return *divided_;
   throw ImpossibleLayout(Obstacle::tensor,
@@ -231,7 +225,7 @@ const std::vector<PositionWeights>& Estimator::weights(const LayoutChoice& layou
         divided(layout).weights(layout.placement(), layout.schedule->placement, options_.bucket_bytes);
     double largest = 0;
     for (const PositionWeights& position : weights) largest = std::max(largest, position.elems);
-    check_memory(weight_bytes(largest), "at least ");
+    check_memory(weights_of(layout, largest), "at least ");
     return weights;
   } catch (const ModelError& error) {
     throw ImpossibleLayout(Obstacle::stages, error.what());
@@ -252,13 +246,13 @@ void Estimator::check_held(const LayoutChoice& layout, const std::vector<Positio
     const auto& stages = divided(layout).stages(layout.num_stages(), static_cast<double>(size));
     for (int stage = 0; stage < layout.num_stages(); ++stage) {
       const double elems = weights[index(placement.position(stage))].elems;
-      check_memory(weight_bytes(elems) + stages[index(stage)].held, "at least ");
+      check_memory(weights_of(layout, elems) + stages[index(stage)].held, "at least ");
     }
   }
 }
 
-double Estimator::weight_bytes(double elems) const {
-  return elems * kF32Bytes * (kParametersAndGradients + options_.mode.optimizer_states);
+double Estimator::weights_of(const LayoutChoice& layout, double elems) const {
+  return weight_bytes(layout.techniques, elems, layout.d, options_.mode.optimizer_states).total();
 }
 
 StepEstimate Estimator::estimate(const LayoutChoice& layout) {

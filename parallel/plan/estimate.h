@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <tuple>
 
 #include "parallel/cost/task_cost.h"
 #include "parallel/plan/divided_prices.h"
@@ -74,15 +75,17 @@ class Estimator {
   /// summed one after the other: what is left when the pass ends is exposed, and the sums of tied weights wholly so.
   /// Where ranks share cores, the step is as long as their work on these cores, if that is more. Memory is as
   /// the largest rank has it, without the kernels' workspaces.
+  /// ZeRO is timed as weight_exchange.h says. The layouts' recomputation and dtype are those of the model's graphs.
   /// Layouts of the same t and tensor mode in a row are cheapest. Throws ImpossibleLayout.
   StepEstimate estimate(const LayoutChoice& layout);
 
  private:
+  using DividedKey = std::tuple<int, SplitMode, bool>;  ///< t, mode, by parts of the sequence
   void check_batch(const LayoutChoice& layout) const;
   DividedPrices& divided(const LayoutChoice& layout);
   const std::vector<PositionWeights>& weights(const LayoutChoice& layout);
   void check_held(const LayoutChoice& layout, const std::vector<PositionWeights>& weights, double samples);
-  double weight_bytes(double elems) const;
+  double weights_of(const LayoutChoice& layout, double elems) const;
   void check_memory(double bytes, std::string_view what) const;
 
   CutModel& model_;
@@ -90,8 +93,7 @@ class Estimator {
   EstimateOptions options_;
   ScheduleCache schedules_;
   std::unique_ptr<DividedPrices> divided_;  ///< of the layout before
-  int divided_t_ = 0;
-  SplitMode divided_mode_ = SplitMode::megatron;
+  DividedKey divided_key_;
 };
 
 }  // namespace dml

@@ -59,7 +59,7 @@ std::vector<LayoutChoice> all_layouts(const SearchSpace& space) {
       for (const int p : divisors(space.world / t)) {
         const int d = space.world / t / p;
         if (space.p.contains(p) && space.d.contains(d))
-          add_schedules(layouts, space, {.d = d, .p = p, .t = t, .mode = mode});
+          add_schedules(layouts, space, {.d = d, .p = p, .t = t, .mode = mode, .techniques = space.techniques.front()});
       }
       if (t == 1) break;
     }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "parallel/pipeline/schedule.h"
+#include "parallel/techniques/techniques.h"
 #include "parallel/tensor/split.h"
 
 namespace dml {
@@ -17,6 +18,7 @@ struct LayoutChoice {
   int chunks = 1;  ///< stages per pipeline position
   int microbatches = 1;
   SplitMode mode = SplitMode::megatron;  ///< of no matter where t is 1
+  Techniques techniques = {};
 
   int num_stages() const { return p * chunks; }
   Placement placement() const { return {p, chunks, schedule->placement}; }
@@ -36,14 +38,16 @@ struct SearchSpace {
   int most_chunks = 4;  ///< of schedules that take any number
   std::vector<const ScheduleDef*> schedules;
   std::vector<SplitMode> modes = {SplitMode::megatron, SplitMode::gather};
+  /// The first ones are tried first, the others where memory lacks with all before them.
+  std::vector<Techniques> techniques = {Techniques{}};
 };
 
 /// The microbatches tried for a replica's part of the batch: every number that divides the largest part, and p, 2p, 4p
 /// where there are as many samples. Ascending; 1 where there are fewer samples than replicas.
 std::vector<int> microbatch_numbers(std::int64_t batch, int d, int p);
 
-/// All layouts with d·p·t = world, those of the same t and tensor mode together. A pipeline of one position has one
-/// schedule, the first; chunks are for p > 1, from 2 up.
+/// All layouts with d·p·t = world and the first techniques, those of the same t and tensor mode together. A pipeline of
+/// one position has one schedule, the first; chunks are for p > 1, from 2 up.
 std::vector<LayoutChoice> all_layouts(const SearchSpace& space);
 
 }  // namespace dml

@@ -25,8 +25,11 @@ struct SearchResult {
   double one_device_seconds = 0;  ///< of a step on one device, in its best number of microbatches, of any memory
 };
 
-/// `on_one_device` is as `options` for a world of one rank.
-SearchResult search_layouts(CutModel& model, const Hardware& hardware, const SearchSpace& space,
-                            const EstimateOptions& options, const EstimateOptions& on_one_device);
+/// `model` as training has it, cut by graphs of `samples` samples; `on_one_device` is as `options` for a world of one
+/// rank. A layout that lacks memory stands there with the first techniques of the space that make it fit, else with the
+/// last ones.
+SearchResult search_layouts(const GraphOfBatch& model, std::int64_t samples, const Hardware& hardware,
+                            const SearchSpace& space, const EstimateOptions& options,
+                            const EstimateOptions& on_one_device);
 
 }  // namespace dml

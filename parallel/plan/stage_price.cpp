@@ -10,10 +10,6 @@
 namespace dml {
 namespace {
 
-double bytes_of(const Value& value) {
-  return static_cast<double>(value.shape.num_elements()) * static_cast<double>(size_of(value.dtype));
-}
-
 bool is_collective(const Node& node) { return node.op->name == "AllReduce" || node.op->name == "AllGather"; }
 
 /// From when to when a value is needed, as indices into the stage's nodes.
@@ -31,9 +27,9 @@ class StagePricer {
 
   StagePrice price() {
     price_.forward = play({Phase::forward});
-    price_.input_grad = play({Phase::input_grad});
+    price_.input_grad = play({Phase::recompute, Phase::input_grad});
     price_.weight_grad = play({Phase::weight_grad});
-    price_.backward = play({Phase::input_grad, Phase::weight_grad});
+    price_.backward = play({Phase::recompute, Phase::input_grad, Phase::weight_grad});
     for (const NodeId id : nodes_) add_node(graph_.node(id), priced_.seconds[index(id)]);
     add_memory();
     price_.down_bytes = sent(map_.down(stage_));
@@ -76,6 +72,11 @@ class StagePricer {
     } else {
       price_.compute += seconds;
     }
+  }
+
+  double kept_bytes(ValueId id) const {
+    const double bytes = bytes_of(graph_.value(id));
+    return priced_.kept_parts.empty() ? bytes : bytes * priced_.kept_parts[index(id)];
   }
 
   ValueId root(ValueId value) const {
@@ -122,7 +123,7 @@ class StagePricer {
     price_.held = price_.held_for_weights = 0;
     std::vector<double> growth(nodes.size() + 1, 0);
     for (const auto& [value, life] : lifetimes_) {
-      const double bytes = bytes_of(graph_.value(value));
+      const double bytes = kept_bytes(value);
       growth[index(life.first)] += bytes;
       growth[index(life.last) + 1] -= bytes;
       if (life.first < first_gradient && life.last >= first_gradient) price_.held += bytes;
@@ -140,8 +141,8 @@ class StagePricer {
   double sent(std::span<const ValueId> values) {
     double bytes = 0;
     for (const ValueId value : values) {
-      bytes += bytes_of(graph_.value(value));
-      price_.largest_message = std::max(price_.largest_message, bytes_of(graph_.value(value)));
+      bytes += kept_bytes(value);
+      price_.largest_message = std::max(price_.largest_message, kept_bytes(value));
     }
     return bytes;
   }
@@ -157,6 +158,10 @@ class StagePricer {
 };
 
 }  // namespace
+
+double bytes_of(const Value& value) {
+  return static_cast<double>(value.shape.num_elements()) * static_cast<double>(size_of(value.dtype));
+}
 
 StagePrice between(const StagePrice& a, const StagePrice& b, double part) {
   StagePrice result;

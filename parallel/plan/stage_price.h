@@ -9,6 +9,8 @@
 
 namespace dml {
 
+double bytes_of(const Value& value);
+
 /// Of one rank of the tensor axis, all of whose ranks run alike. Passes are in seconds from begin to end, waits for
 /// tensor collectives included.
 struct StagePrice {
@@ -35,6 +37,8 @@ StagePrice between(const StagePrice& a, const StagePrice& b, double part);
 struct PricedGraph {
   SplitGraph split;
   std::vector<double> seconds;  ///< by node: alone, of collectives from the last rank's arrival
+  /// By value: the part of it that a rank keeps; empty: all of each.
+  std::vector<double> kept_parts;
 };
 
 /// `map` is of split graphs of the same nodes.

@@ -247,6 +247,10 @@ class Planner {
 
   Choice decide(NodeId id) {
     const Node& node = graph_.node(id);
+    if (node.phase == Phase::recompute) {
+      plan_.gathered[index(id)] = plan_.gathered[index(node.forward)];
+      return priced(node, shardings_of(node.inputs, {}), plan_.chosen[index(node.forward)], {});
+    }
     if (node.phase == Phase::forward && divides_embedding(node)) {
       const Sharding rows = Sharding::shard(0, 1, graph_.shape(node.inputs[0])[0], 1);
       return {{{rows, Sharding::replicate()}, {Sharding::partial()}}, 0, 0};

@@ -65,7 +65,8 @@ std::int64_t LayoutPlan::num_parameters() {
 
 Graph LayoutPlan::graph_of(std::int64_t samples) {
   build_options_.batch = samples;
-  return model_ ? model_->graph(samples, true) : opaque_->build(build_options_);
+  Graph graph = model_ ? model_->graph(samples, true) : opaque_->build(build_options_);
+  return with_techniques(std::move(graph), options_.techniques);
 }
 
 ModelLayout& LayoutPlan::layout() {

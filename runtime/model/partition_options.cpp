@@ -51,6 +51,7 @@ PartitionOptions partition_options(const Config& config, std::int64_t batch) {
   options.tensor_auto = layout.tensor_mode == TensorMode::automatic;
   options.tensor_mode = layout.tensor_mode == TensorMode::gather ? SplitMode::gather : SplitMode::megatron;
   options.cut = layout.cut;
+  options.techniques = layout.techniques;
   options.bucket_bytes = layout.bucket_bytes;
   options.clips = config.optimizer.clip > 0;
   options.decays = [globs = config.optimizer.no_decay](const std::string& name) {

@@ -7,9 +7,9 @@
 #include <map>
 #include <tuple>
 
-#include "launch/report/layer_table.h"
 #include "models/index.h"
 #include "models/op.h"
+#include "models/scope.h"
 
 namespace dml {
 namespace {

@@ -21,24 +21,25 @@ Hardware simple_hardware() {
   return hardware;
 }
 
-ValueId add_input(Graph& graph, const std::string& name, const Shape& shape) {
+ValueId add_input(Graph& graph, const std::string& name, const Shape& shape, DataType dtype = DataType::f32) {
   Value value;
+  value.dtype = dtype;
   value.name = name;
   value.shape = shape;
   value.role = Role::input;
   return graph.add_value(value);
 }
 
-Graph product(std::int64_t m, std::int64_t k, std::int64_t n) {
+Graph product(std::int64_t m, std::int64_t k, std::int64_t n, DataType dtype = DataType::f32) {
   Graph graph;
-  const ValueId a = add_input(graph, "a", {m, k});
-  const ValueId b = add_input(graph, "b", {k, n});
+  const ValueId a = add_input(graph, "a", {m, k}, dtype);
+  const ValueId b = add_input(graph, "b", {k, n}, dtype);
   graph.add("MatMul", {a, b}, {}, "y");
   return graph;
 }
 
-double seconds_of_product(const Hardware& hardware, const ComputeMode& mode = {}) {
-  const Graph graph = product(10, 10, 10);
+double seconds_of_product(const Hardware& hardware, const ComputeMode& mode = {}, DataType dtype = DataType::f32) {
+  const Graph graph = product(10, 10, 10, dtype);
   return seconds_of(hardware, graph, graph.nodes().back(), mode);
 }
 
@@ -52,14 +53,23 @@ TEST(Hardware, WithoutMeasurementsTheRooflineDecides) {
   Hardware fast_memory = simple_hardware();
   fast_memory.peaks.memory_bytes_per_s = 1e9;
   EXPECT_DOUBLE_EQ(seconds_of_product(fast_memory), 1 + 40);
-  EXPECT_DOUBLE_EQ(seconds_of_product(fast_memory, {.dtype = DataType::bf16}), 1 + 20);
+  EXPECT_DOUBLE_EQ(seconds_of_product(fast_memory, {}, DataType::bf16), 1 + 20);
+}
+
+TEST(Hardware, EfficiencyFollowsTheSizeOfAProduct) {
+  Peaks peaks{.efficiency = 0.9, .sizes_flops = {1e6, 1e8}, .efficiencies = {0.2, 0.6}};
+  EXPECT_DOUBLE_EQ(peaks.efficiency_at(1e3), 0.2);
+  EXPECT_DOUBLE_EQ(peaks.efficiency_at(1e7), 0.4);
+  EXPECT_DOUBLE_EQ(peaks.efficiency_at(1e9), 0.6);
+  peaks.sizes_flops.clear();
+  EXPECT_DOUBLE_EQ(peaks.efficiency_at(1e7), 0.9);
 }
 
 TEST(Hardware, MeasurementsGoOverTheRoofline) {
   Hardware hardware = simple_hardware();
   hardware.kernels["MatMul"] = {constant_rate(1, 7)};
   EXPECT_DOUBLE_EQ(seconds_of_product(hardware), 1 + 7);
-  EXPECT_GT(seconds_of_product(hardware, {.dtype = DataType::bf16}), 1 + 7) << "measured in f32 alone";
+  EXPECT_GT(seconds_of_product(hardware, {}, DataType::bf16), 1 + 7) << "measured in f32 alone";
 }
 
 TEST(Hardware, TheMeasurementOfAsManyThreadsIsTaken) {
@@ -151,6 +161,11 @@ TEST(Hardware, SaysWhatMakesNoSense) {
   EXPECT_NO_THROW(simple_hardware().check());
   refused([](Hardware& hardware) { hardware.peaks.f32_flops = 0; });
   refused([](Hardware& hardware) { hardware.peaks.efficiency = 1.5; });
+  refused([](Hardware& hardware) { hardware.peaks.sizes_flops = {1e6}; });
+  refused([](Hardware& hardware) {
+    hardware.peaks.sizes_flops = {1e6, 1e6};
+    hardware.peaks.efficiencies = {0.5, 0.5};
+  });
   refused([](Hardware& hardware) { hardware.levels[1].ranks = 4; });
   refused([](Hardware& hardware) { hardware.levels[0].link.bytes_per_s = 0; });
   refused([](Hardware& hardware) { hardware.kernels["Add"] = {{.threads = 0, .table = {{{1}}, {1}, {}}}}; });
