@@ -19,6 +19,7 @@
 #include "runtime/model/model_source.h"
 #include "runtime/model/partition_options.h"
 #include "runtime/model/shards.h"
+#include "runtime/program/host_memory.h"
 #include "runtime/program/rank_state.h"
 #include "runtime/rank_report.h"
 #include "runtime/sampler.h"
@@ -110,8 +111,10 @@ class Trainer {
   void run() {
     agree(world_, [&] { prepare(); });
     agree_on_run();
+    agree(world_, [&] { check_host_memory(world_, flat_bytes(*partition_, config_.optimizer)); });
     state_ = std::make_unique<RankState>(*partition_, config_.optimizer, world_);
     if (validation_partition_) state_->add_validation(*validation_partition_);
+    agree(world_, [&] { check_host_memory(world_, state_->unused_bytes()); });
     peak_ = peak_flops(world_);
     RankReporter reporter(*state_, world_, observer_);
     reporter.started(run_plan());

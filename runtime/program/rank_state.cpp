@@ -39,11 +39,15 @@ double decay_of(const OptimizerConfig& optimizer) {
 
 }  // namespace
 
+std::int64_t flat_bytes(const Partition& partition, const OptimizerConfig& optimizer) {
+  return partition.layout.size * num_flat_buffers(optimizer) * static_cast<std::int64_t>(sizeof(float));
+}
+
 RankState::RankState(const Partition& partition, const OptimizerConfig& optimizer, Communicator& world)
     : optimizer_(optimizer), stride_(partition.layout.size) {
   training_.partition = &partition;
   make_groups(world);
-  flat_ = Arena(stride_ * num_flat_buffers(optimizer) * 4);
+  flat_ = Arena(flat_bytes(partition, optimizer));
   if (stride_ > 0) std::fill_n(flat(kParameters), stride_ * num_flat_buffers(optimizer), 0.0F);
   load_parameters();
   sums_.resize(kParameterSums + partition.split().graph.gradient_of.size());
@@ -223,6 +227,8 @@ void RankState::update() {
     adam(weights, flat(kMoment1) + segment.begin, flat(kMoment2) + segment.begin, gradients, segment.count, step);
   }
 }
+
+std::int64_t RankState::unused_bytes() const { return training_.program->arena_bytes(); }
 
 std::int64_t RankState::planned_bytes() const {
   return flat_.size() + training_.program->arena_bytes() + training_.program->fixed_bytes();

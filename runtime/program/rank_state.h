@@ -21,6 +21,9 @@ struct StepTotals {
   double correct = 0;      ///< samples whose largest logit is the label's, where that is asked for
 };
 
+/// Of a rank's parameters, gradients and optimizer state.
+std::int64_t flat_bytes(const Partition& partition, const OptimizerConfig& optimizer);
+
 class RankState {
  public:
   /// Collective over `world`: makes the groups. Reads this rank's weights. `partition` outlives the state.
@@ -48,6 +51,8 @@ class RankState {
   float* parameters() const { return flat(kParameters); }
   const float* gradients() const { return flat(kGradients); }
   std::int64_t planned_bytes() const;
+  /// Of the planned ones those that only running the program touches.
+  std::int64_t unused_bytes() const;
   std::int64_t used_bytes() const;
   std::int64_t num_parameters() const;
 
