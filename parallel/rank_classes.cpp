@@ -123,11 +123,16 @@ IndexClasses replica_classes(const Mesh& mesh, std::int64_t batch) {
 
 IndexClasses tensor_classes(std::span<const SplitPlan* const> plans, int size) {
   std::set<std::int64_t> units;
+  const auto note = [&](const std::vector<Sharding>& shardings) {
+    for (const Sharding& sharding : shardings) {
+      if (sharding.is_shard()) units.insert(sharding.units);
+    }
+  };
   for (const SplitPlan* plan : plans) {
-    for (const Sharding& sharding : plan->values) units.insert(sharding.units);
+    note(plan->values);
     for (const Strategy& strategy : plan->chosen) {
-      for (const Sharding& sharding : strategy.inputs) units.insert(sharding.units);
-      for (const Sharding& sharding : strategy.outputs) units.insert(sharding.units);
+      note(strategy.inputs);
+      note(strategy.outputs);
     }
   }
   std::vector<std::vector<std::int64_t>> parts(index(size));

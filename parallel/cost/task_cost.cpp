@@ -1,5 +1,11 @@
 #include "parallel/cost/task_cost.h"
 
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "models/index.h"
+
 namespace dml {
 namespace {
 
@@ -7,15 +13,6 @@ CommGroup group_of(const Mesh& mesh, int rank, Axis axis) {
   if (axis == Axis::world) return {mesh.world_size(), 1};
   const std::vector<int> ranks = mesh.group(rank, axis);
   return {static_cast<int>(ranks.size()), ranks.size() > 1 ? ranks[1] - ranks[0] : 1};
-}
-
-double seconds_of_compute(const Hardware& hardware, const Partition& rank, const Task& task, const RunMode& mode) {
-  if (task.kind == TaskKind::update) {
-    return seconds_of_update(hardware, static_cast<double>(task.count), mode.optimizer_states, mode.compute);
-  }
-  if (task.node == kNone) return seconds_of_memory(hardware, static_cast<double>(task.bytes), mode.compute);
-  const Graph& graph = rank.by_microbatch[static_cast<std::size_t>(task.id.microbatch)]->graph;
-  return seconds_of(hardware, graph, graph.node(task.node), mode.compute);
 }
 
 double seconds_of_communication(const Hardware& hardware, const Partition& rank, const Task& task) {
@@ -26,15 +23,51 @@ double seconds_of_communication(const Hardware& hardware, const Partition& rank,
   return seconds_of(hardware, kind, bytes, group_of(rank.mesh, rank.rank, task.axis));
 }
 
+class TaskPrices {
+ public:
+  TaskPrices(const Hardware& hardware, std::span<const Partition> ranks, const RunMode& mode)
+      : hardware_(hardware), mode_(mode) {
+    for (const Partition& rank : ranks) rank_of_number_[rank.rank] = &rank;
+  }
+
+  double seconds_of(const RankTasks& tasks, std::size_t i) {
+    const Partition& rank = *rank_of_number_.at(tasks.rank);
+    const Task& task = tasks.tasks[i];
+    return task.queue == QueueId::compute || task.kind == TaskKind::update
+               ? seconds_of_compute(rank, task)
+               : seconds_of_communication(hardware_, rank, task);
+  }
+
+ private:
+  double seconds_of_compute(const Partition& rank, const Task& task) {
+    if (task.kind == TaskKind::update) {
+      return seconds_of_update(hardware_, static_cast<double>(task.count), mode_.optimizer_states, mode_.compute);
+    }
+    if (task.node == kNone) return seconds_of_memory(hardware_, static_cast<double>(task.bytes), mode_.compute);
+    return seconds_of_node(rank.by_microbatch[index(task.id.microbatch)]->graph, task.node);
+  }
+
+  double seconds_of_node(const Graph& graph, NodeId node) {
+    std::vector<double>& known = of_nodes_[&graph];
+    known.resize(index(graph.num_nodes()), kUnknown);
+    double& seconds = known[index(node)];
+    if (seconds == kUnknown) seconds = dml::seconds_of(hardware_, graph, graph.node(node), mode_.compute);
+    return seconds;
+  }
+
+  static constexpr double kUnknown = -1;
+
+  const Hardware& hardware_;
+  RunMode mode_;
+  std::unordered_map<int, const Partition*> rank_of_number_;
+  std::unordered_map<const Graph*, std::vector<double>> of_nodes_;
+};
+
 }  // namespace
 
 TaskSeconds task_seconds(const Hardware& hardware, std::span<const Partition> ranks, const RunMode& mode) {
-  return [&hardware, ranks, mode](const RankTasks& tasks, std::size_t i) {
-    const Partition& rank = ranks[static_cast<std::size_t>(tasks.rank)];
-    const Task& task = tasks.tasks[i];
-    return task.queue == QueueId::compute || task.kind == TaskKind::update
-               ? seconds_of_compute(hardware, rank, task, mode)
-               : seconds_of_communication(hardware, rank, task);
+  return [prices = std::make_shared<TaskPrices>(hardware, ranks, mode)](const RankTasks& tasks, std::size_t i) {
+    return prices->seconds_of(tasks, i);
   };
 }
 

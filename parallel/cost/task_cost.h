@@ -15,8 +15,8 @@ struct RunMode {
   int optimizer_states = 2;  ///< f32 values kept for each weight: 2 of Adam, 1 of momentum, 0
 };
 
-/// For simulate_step: of a node by its family, of communication by its group. `ranks` are all ranks, by number; all
-/// arguments must outlive the result.
+/// For simulate_step: of a node by its family, of communication by its group. `ranks` are those that are simulated; all
+/// arguments must outlive the result. A node is priced once for all ranks and microbatches that have the same graph.
 TaskSeconds task_seconds(const Hardware& hardware, std::span<const Partition> ranks, const RunMode& mode);
 
 }  // namespace dml

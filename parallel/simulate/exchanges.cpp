@@ -2,16 +2,36 @@
 
 #include <fmt/format.h>
 
-#include <map>
+#include <array>
 #include <stdexcept>
-#include <tuple>
+#include <unordered_map>
+#include <utility>
+
+#include "models/index.h"
 
 namespace dml {
 namespace {
 
-/// Of a collective: axis, group, phase, operation, microbatch and stage. Of a transfer: the ranks, the channel, and its
-/// number there.
-using Key = std::tuple<TaskKind, Axis, std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t>;
+/// What the sides of an exchange agree on. Of a collective: axis, group, phase, operation, microbatch and stage. Of a
+/// transfer: the ranks, the channel, and its number there.
+struct ExchangeKey {
+  TaskKind kind;
+  Axis axis;
+  std::array<std::int32_t, 5> numbers;
+  friend bool operator==(const ExchangeKey&, const ExchangeKey&) = default;
+};
+
+struct KeyHash {
+  std::size_t operator()(const ExchangeKey& key) const {
+    constexpr std::uint64_t kOdd = 0x9e3779b97f4a7c15U;
+    std::uint64_t hash = static_cast<std::uint64_t>(key.kind) * 8 + static_cast<std::uint64_t>(key.axis);
+    for (const std::int32_t number : key.numbers) {
+      hash = (hash ^ static_cast<std::uint32_t>(number)) * kOdd;
+      hash ^= hash >> 32U;
+    }
+    return hash;
+  }
+};
 
 bool is_transfer(const Task& task) { return task.kind == TaskKind::send || task.kind == TaskKind::receive; }
 
@@ -19,49 +39,50 @@ class Matcher {
  public:
   explicit Matcher(const Mesh& mesh) : mesh_(mesh) {}
 
-  Key key_of(int rank, const Task& task) {
+  ExchangeKey key_of(int rank, const Task& task) {
     if (is_transfer(task)) {
       const bool sends = task.kind == TaskKind::send;
       const auto [from, to] = sends ? std::pair(rank, task.peer) : std::pair(task.peer, rank);
-      const std::int64_t number = transfers_[{task.kind, from, to, task.channel}]++;
-      return {TaskKind::send, Axis::pipeline, from, to, task.channel, number, 0};
+      const std::int32_t number = transfers_[{task.kind, Axis::pipeline, {from, to, task.channel}}]++;
+      return {TaskKind::send, Axis::pipeline, {from, to, task.channel, number}};
     }
     // The ranks of the world name the sum of their totals after stages of their own.
     const bool is_world = task.axis == Axis::world;
-    const int color = is_world ? 0 : mesh_.group_color(rank, task.axis);
+    const std::int32_t color = is_world ? 0 : mesh_.group_color(rank, task.axis);
+    const std::int32_t stage = is_world ? 0 : task.id.stage;
     return {task.kind,
             task.axis,
-            color,
-            static_cast<std::int64_t>(task.id.phase),
-            task.id.operation,
-            task.id.microbatch,
-            is_world ? 0 : task.id.stage};
+            {color, static_cast<std::int32_t>(task.id.phase), task.id.operation, task.id.microbatch, stage}};
   }
 
  private:
   const Mesh& mesh_;
-  std::map<std::tuple<TaskKind, int, int, std::int32_t>, std::int64_t> transfers_;  ///< how many so far
+  std::unordered_map<ExchangeKey, std::int32_t, KeyHash> transfers_;  ///< how many so far
 };
 
 /// How many sides an exchange must have; 0 where that depends on the model (the stages of a tied weight).
-std::size_t wanted_sides(const Task& task, const Mesh& mesh) {
+std::size_t wanted_sides(const Task& task, const RankClasses& classes) {
   if (is_transfer(task)) return 2;
-  return task.axis == Axis::pipeline ? 0 : static_cast<std::size_t>(mesh.extent(task.axis));
+  return task.axis == Axis::pipeline ? 0 : index(classes.group_size(task.axis));
 }
 
 }  // namespace
 
 Exchanges find_exchanges(std::span<const RankTasks> ranks, const Mesh& mesh) {
+  return find_exchanges(ranks, RankClasses(mesh));
+}
+
+Exchanges find_exchanges(std::span<const RankTasks> ranks, const RankClasses& classes) {
   Exchanges found;
-  Matcher matcher(mesh);
-  std::map<Key, std::int32_t> known;
+  Matcher matcher(classes.mesh());
+  std::unordered_map<ExchangeKey, std::int32_t, KeyHash> known;
   for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
     auto& of_task = found.of_task.emplace_back(ranks[rank].tasks.size(), -1);
     for (std::size_t i = 0; i < of_task.size(); ++i) {
       const Task& task = ranks[rank].tasks[i];
       if (task.queue == QueueId::compute) continue;
       const auto next = static_cast<std::int32_t>(found.sides.size());
-      const auto [entry, is_new] = known.try_emplace(matcher.key_of(static_cast<int>(rank), task), next);
+      const auto [entry, is_new] = known.try_emplace(matcher.key_of(classes.first_ranks()[rank], task), next);
       if (is_new) found.sides.emplace_back();
       found.sides[static_cast<std::size_t>(entry->second)].push_back(
           {static_cast<std::int32_t>(rank), static_cast<std::int32_t>(i)});
@@ -70,10 +91,11 @@ Exchanges find_exchanges(std::span<const RankTasks> ranks, const Mesh& mesh) {
   }
   for (const std::vector<Side>& sides : found.sides) {
     const Task& task = ranks[static_cast<std::size_t>(sides[0].rank)].tasks[static_cast<std::size_t>(sides[0].task)];
-    const std::size_t wanted = wanted_sides(task, mesh);
+    const std::size_t wanted = wanted_sides(task, classes);
     if (wanted == 0 || sides.size() == wanted) continue;
-    throw std::invalid_argument(fmt::format("[simulate] rank {}: {} {} has {} of {} sides", sides[0].rank,
-                                            name_of(task.kind), task.id.to_string(), sides.size(), wanted));
+    throw std::invalid_argument(fmt::format("[simulate] rank {}: {} {} has {} of {} sides",
+                                            classes.first_ranks()[index(sides[0].rank)], name_of(task.kind),
+                                            task.id.to_string(), sides.size(), wanted));
   }
   return found;
 }

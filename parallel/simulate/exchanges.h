@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "parallel/mesh.h"
+#include "parallel/rank_classes.h"
 #include "parallel/task_graph.h"
 
 namespace dml {
@@ -24,5 +25,7 @@ struct Exchanges {
 /// by group and task. Throws std::invalid_argument for a transfer without its counterpart, and a collective that not
 /// all of its group take part in.
 Exchanges find_exchanges(std::span<const RankTasks> ranks, const Mesh& mesh);
+/// The same of the first rank of each class: a side stands for all ranks of its class.
+Exchanges find_exchanges(std::span<const RankTasks> ranks, const RankClasses& classes);
 
 }  // namespace dml

@@ -33,22 +33,15 @@ struct Completion {
   }
 };
 
-/// The work that every rank that runs on a host has had since the begin: it grows by min(1, speed / running).
-struct HostState {
-  double work = 0;
-  int running = 0;
-  std::priority_queue<std::pair<double, int>, std::vector<std::pair<double, int>>, std::greater<>> ends;  // until, rank
-};
-
 class StepSimulation {
  public:
-  StepSimulation(std::span<const RankTasks> ranks, const Mesh& mesh, const Hosts& hosts, const TaskSeconds& seconds)
+  StepSimulation(std::span<const RankTasks> ranks, const RankClasses& classes, const Hosts& hosts,
+                 const TaskSeconds& seconds)
       : ranks_(ranks),
-        hosts_(hosts),
         seconds_(seconds),
-        exchanges_(find_exchanges(ranks, mesh)),
-        places_(ranks.size()) {
-    host_states_.resize((ranks.size() + index(hosts.ranks_per_host) - 1) / index(hosts.ranks_per_host));
+        exchanges_(find_exchanges(ranks, classes)),
+        places_(ranks.size()),
+        cores_(classes, hosts) {
     result_.timeline.measured = false;
     result_.parts.resize(ranks.size());
     for (const RankTasks& rank : ranks) {
@@ -75,7 +68,6 @@ class StepSimulation {
   int num_ranks() const { return static_cast<int>(ranks_.size()); }
   Place& place_of(int rank) { return places_[index(rank)]; }
   StepParts& parts(int rank) { return result_.parts[index(rank)]; }
-  HostState& host(int rank) { return host_states_[index(rank / hosts_.ranks_per_host)]; }
   const Task& task(int rank, std::int32_t i) const { return ranks_[index(rank)].tasks[index(i)]; }
   std::size_t place(int rank, std::int32_t i) const { return first_[index(rank)] + index(i); }
   Span& span(int rank, std::int32_t i) { return result_.timeline.spans[place(rank, i)]; }
@@ -109,13 +101,11 @@ class StepSimulation {
 
   void begin(int rank) {
     Place& s = place_of(rank);
-    HostState& h = host(rank);
     s.since = now_;
     span(rank, s.next).start = now_;
     s.work = seconds_(ranks_[index(rank)], index(s.next));
     parts(rank).compute += s.work;
-    h.ends.emplace(h.work + s.work, rank);
-    ++h.running;
+    cores_.begin(rank, s.work, now_);
   }
 
   void post(int rank) {
@@ -131,39 +121,22 @@ class StepSimulation {
     }
   }
 
-  double speed(const HostState& h) const {
-    return h.running == 0 ? 1 : std::min(1.0, hosts_.ranks_at_full_speed / h.running);
-  }
-
-  double next_end(const HostState& h) const {
-    return h.ends.empty() ? kNever : now_ + std::max(0.0, h.ends.top().first - h.work) / speed(h);
-  }
-
   /// Goes on to the next end of a task or of an exchange; false where there is none.
   bool advance() {
-    double at = completions_.empty() ? kNever : completions_.top().end;
-    HostState* first = nullptr;
-    for (HostState& h : host_states_) {
-      if (next_end(h) >= at) continue;
-      at = next_end(h);
-      first = &h;
-    }
+    const double exchange = completions_.empty() ? kNever : completions_.top().end;
+    const double task = cores_.next_end();
+    const double at = std::min(exchange, task);
     if (at == kNever) return false;
-    for (HostState& h : host_states_) h.work += (at - now_) * speed(h);
     now_ = std::max(now_, at);
-    if (first != nullptr) {
-      end_task(*first);
+    if (task < exchange) {
+      end_task(cores_.end_next());
     } else {
       end_side();
     }
     return true;
   }
 
-  void end_task(HostState& h) {
-    const int rank = h.ends.top().second;
-    h.work = std::max(h.work, h.ends.top().first);
-    h.ends.pop();
-    --h.running;
+  void end_task(int rank) {
     Place& s = place_of(rank);
     span(rank, s.next).end = now_;
     parts(rank).core_wait += std::max(0.0, now_ - s.since - s.work);
@@ -184,18 +157,17 @@ class StepSimulation {
 
   [[noreturn]] void refuse_deadlock(int rank) {
     const RankTasks& tasks = ranks_[index(rank)];
-    throw std::invalid_argument(fmt::format("[simulate] rank {} waits for ever for {}", rank,
+    throw std::invalid_argument(fmt::format("[simulate] rank {} waits for ever for {}", tasks.rank,
                                             tasks.tasks[index(place_of(rank).waits_for)].id.to_string()));
   }
 
   std::span<const RankTasks> ranks_;
-  const Hosts& hosts_;
   const TaskSeconds& seconds_;
   std::vector<std::size_t> first_;  ///< by rank: place of its first task
   Exchanges exchanges_;
   std::vector<std::size_t> posted_;  ///< by exchange: sides
   std::vector<Place> places_;
-  std::vector<HostState> host_states_;
+  HostCores cores_;
   std::priority_queue<Completion, std::vector<Completion>, std::greater<>> completions_;
   double now_ = 0;
   SimulatedStep result_;
@@ -203,9 +175,14 @@ class StepSimulation {
 
 }  // namespace
 
+SimulatedStep simulate_step(std::span<const RankTasks> ranks, const RankClasses& classes, const Hosts& hosts,
+                            const TaskSeconds& seconds) {
+  return StepSimulation(ranks, classes, hosts, seconds).run();
+}
+
 SimulatedStep simulate_step(std::span<const RankTasks> ranks, const Mesh& mesh, const Hosts& hosts,
                             const TaskSeconds& seconds) {
-  return StepSimulation(ranks, mesh, hosts, seconds).run();
+  return simulate_step(ranks, RankClasses(mesh), hosts, seconds);
 }
 
 }  // namespace dml

@@ -6,17 +6,12 @@
 #include <vector>
 
 #include "parallel/mesh.h"
+#include "parallel/rank_classes.h"
+#include "parallel/simulate/host_cores.h"
 #include "parallel/task_graph.h"
 #include "parallel/timeline.h"
 
 namespace dml {
-
-/// Where ranks run: rank r on host r / ranks_per_host. Ranks that compute at the same time on a host share its cores
-/// evenly, none faster than alone.
-struct Hosts {
-  int ranks_per_host = 1;
-  double ranks_at_full_speed = 1;  ///< usable cores of a host / threads of a rank
-};
 
 /// Seconds of task `index` of a rank: of a compute task with the cores it wants; of communication from the time when
 /// all sides have posted it until this side is done.
@@ -33,7 +28,7 @@ struct StepParts {
 
 struct SimulatedStep {
   Timeline timeline;             ///< a span for every task; of communication from post to completion
-  std::vector<StepParts> parts;  ///< by rank
+  std::vector<StepParts> parts;  ///< in the order of the ranks
   double seconds = 0;            ///< until the last rank has ended
 };
 
@@ -41,6 +36,11 @@ struct SimulatedStep {
 /// without waiting for it; it waits where a task needs one that is not over. `ranks` are all ranks of the mesh, by
 /// number. Throws std::invalid_argument where communication has no counterpart, or ranks wait for each other for ever.
 SimulatedStep simulate_step(std::span<const RankTasks> ranks, const Mesh& mesh, const Hosts& hosts,
+                            const TaskSeconds& seconds);
+/// The same step, of the first rank of each class: what a rank exchanges with another class stands for what all ranks
+/// of both do. `ranks` are by class, as are the parts. All ranks of a class have the same tasks, which take the same
+/// seconds, and as many ranks of each class on their host (divided_by_places).
+SimulatedStep simulate_step(std::span<const RankTasks> ranks, const RankClasses& classes, const Hosts& hosts,
                             const TaskSeconds& seconds);
 
 }  // namespace dml
