@@ -62,7 +62,7 @@ const CutModel::Cut& CutModel::cut(int num_stages) {
   if (refused != refused_.end()) throw ModelError(refused->second);
   try {
     Cut cut;
-    cut.stages = cut_stages(graph(samples_), num_stages, {});
+    cut.stages = cut_stages(graph(samples_), num_stages, ends_(graph(samples_), num_stages));
     cut.costs = stage_costs(graph(samples_), cut.stages, num_stages);
     return cuts_.emplace(num_stages, std::move(cut)).first->second;
   } catch (const ModelError& error) {

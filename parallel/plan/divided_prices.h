@@ -23,8 +23,14 @@ class CutModel {
     std::vector<StageCost> costs;  ///< by stage, as training plans searched schedules by
   };
 
+  /// The names of the nodes after which all stages but the last end, as cut_stages takes them; none: by cost.
+  using Ends = std::function<std::vector<std::string>(const Graph& graph, int num_stages)>;
+
   /// Cuts by the graph of `samples` samples; training cuts by its own largest microbatch, where a place may differ.
-  CutModel(GraphOfBatch graph_of, std::int64_t samples) : graph_of_(std::move(graph_of)), samples_(samples) {}
+  CutModel(
+      GraphOfBatch graph_of, std::int64_t samples,
+      Ends ends = [](const Graph&, int) { return std::vector<std::string>{}; })
+      : graph_of_(std::move(graph_of)), samples_(samples), ends_(std::move(ends)) {}
 
   const Graph& graph(std::int64_t samples);
   std::int64_t samples() const { return samples_; }
@@ -34,6 +40,7 @@ class CutModel {
  private:
   GraphOfBatch graph_of_;
   std::int64_t samples_;
+  Ends ends_;
   std::map<std::int64_t, Graph> graphs_;
   std::map<int, Cut> cuts_;
   std::map<int, std::string> refused_;

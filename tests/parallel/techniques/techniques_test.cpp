@@ -1,0 +1,168 @@
+// What techniques do to the graph, to prices and to memory.
+#include "parallel/techniques/techniques.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "models/index.h"
+#include "models/op.h"
+#include "models/rewrite/passes.h"
+#include "parallel/plan/estimate.h"
+#include "parallel/techniques/recomputation.h"
+#include "parallel/verify/verify.h"
+#include "tests/parallel/training_graphs.h"
+
+namespace dml::test {
+namespace {
+
+constexpr const char* kTechniquesModel = "gpt:layers=4,width=48,heads=4,seq=32,vocab=64,dropout=0.1";
+
+/// Attention in single operations, as files have it that we do not fuse.
+Graph spelled_out(std::int64_t samples) {
+  const auto model = load_builtin(kTechniquesModel, 1);
+  Graph graph = model->build({.batch = samples, .dims = {}, .ties = {}, .unties = {}});
+  choose_trainable(graph, {}, {});
+  fold_constants(graph);
+  remove_unused(graph);
+  return with_gradients(std::move(graph), "cross_entropy");
+}
+
+std::multiset<std::string_view> recomputed(const Graph& graph) {
+  std::multiset<std::string_view> operations;
+  for (const Node& node : graph.nodes())
+    if (node.phase == Phase::recompute) operations.insert(node.op->name);
+  return operations;
+}
+
+/// The bytes of values that a gradient or a copy reads, made by forward nodes.
+double kept_bytes(const Graph& graph) {
+  std::set<ValueId> kept;
+  for (const Node& node : graph.nodes()) {
+    if (node.phase == Phase::forward) continue;
+    for (const ValueId input : node.inputs) {
+      const NodeId producer = input == kNone ? kNone : graph.value(input).producer;
+      if (producer != kNone && graph.node(producer).phase == Phase::forward) kept.insert(input);
+    }
+  }
+  double bytes = 0;
+  for (const ValueId id : kept) bytes += bytes_of(graph.value(id));
+  return bytes;
+}
+
+TEST(Recomputation, OfLayersKeepsWhatOtherLayersRead) {
+  const Graph plain = zoo_graph(kTechniquesModel, 2);
+  const Graph graph = with_recomputation(plain, Recompute::full);
+  EXPECT_EQ(recomputed(graph).count("PackedAttention") + recomputed(graph).count("Attention"), 4U);
+  EXPECT_LT(kept_bytes(graph), 0.4 * kept_bytes(plain));
+  std::vector<bool> made(index(graph.num_values()), false);
+  for (const Node& node : graph.nodes()) {
+    for (const ValueId input : node.inputs) {
+      EXPECT_TRUE(input == kNone || graph.value(input).producer == kNone || made[index(input)]) << node.name;
+    }
+    for (const ValueId output : node.outputs) made[index(output)] = true;
+    if (node.phase != Phase::recompute) continue;
+    EXPECT_EQ(graph.node(node.forward).phase, Phase::forward);
+    EXPECT_EQ(graph.node(node.forward).op, node.op);
+  }
+}
+
+TEST(Recomputation, OfAttentionIsOfTheScoresAlone) {
+  const Graph plain = spelled_out(2);
+  const Graph graph = with_recomputation(plain, Recompute::attention);
+  EXPECT_EQ(recomputed(graph).count("Softmax"), 4U);
+  EXPECT_EQ(recomputed(graph).count("LayerNorm"), 0U);
+  EXPECT_LT(kept_bytes(graph), kept_bytes(plain));
+  EXPECT_GT(kept_bytes(graph), kept_bytes(with_recomputation(plain, Recompute::full)));
+  EXPECT_TRUE(recomputed(with_recomputation(zoo_graph(kTechniquesModel, 2), Recompute::attention)).empty());
+}
+
+TEST(Recomputation, IsProvenToComputeTheModelWhereverItIsCut) {
+  const GraphOfBatch graph_of = [](std::int64_t samples) {
+    return with_recomputation(zoo_graph(kTechniquesModel, samples), Recompute::full);
+  };
+  for (const int p : {1, 2, 4}) {
+    PartitionOptions options;
+    options.batch = 8;
+    options.microbatches = 4;
+    options.schedule = p == 2 ? "zb-h1" : "1f1b";
+    const Verification found = verify(graph_of, Mesh(2, p, 2), options);
+    EXPECT_TRUE(found.holds()) << "p=" << p << ": " << found.findings.front().to_string();
+  }
+}
+
+TEST(Techniques, SayThemselvesAsOptions) {
+  EXPECT_EQ(Techniques{}.to_options(), "");
+  const Techniques all{.recompute = Recompute::full, .sequence_parallel = true, .zero = 3, .dtype = DataType::bf16};
+  EXPECT_EQ(all.to_options(), "--recompute full --sequence-parallel --zero 3 --dtype bf16");
+}
+
+struct WeightBytesCase {
+  Techniques techniques;
+  double parameters, gradients, states;
+};
+
+// 1000 weights on 4 replicas, under Adam.
+TEST(Techniques, DivideWeightsByTheStageOfZero) {
+  const WeightBytesCase cases[] = {
+      {{}, 4000, 4000, 8000},
+      {{.zero = 1}, 4000, 4000, 2000},
+      {{.zero = 2}, 4000, 1000, 2000},
+      {{.zero = 3}, 1000, 1000, 2000},
+      {{.dtype = DataType::bf16}, 2000, 4000, 12000},
+      {{.zero = 3, .dtype = DataType::bf16}, 500, 1000, 3000},
+  };
+  for (const WeightBytesCase& c : cases) {
+    const WeightBytes bytes = weight_bytes(c.techniques, 1000, 4, 2);
+    EXPECT_EQ(bytes.parameters, c.parameters) << c.techniques.to_options();
+    EXPECT_EQ(bytes.gradients, c.gradients) << c.techniques.to_options();
+    EXPECT_EQ(bytes.optimizer_states, c.states) << c.techniques.to_options();
+  }
+}
+
+/// What a layout of 2x2x2 ranks takes with some techniques.
+StepEstimate estimated(const Techniques& techniques) {
+  CutModel model(
+      [&](std::int64_t samples) { return with_techniques(zoo_graph(kTechniquesModel, samples), techniques); }, 2);
+  Hardware hardware;
+  hardware.name = "small";
+  hardware.peaks = {.f32_flops = 50e9, .f16_flops = 100e9, .memory_bytes_per_s = 20e9};
+  hardware.levels = {{1 << 30, {2e-6, 5e9}, CollectiveAlgorithm::automatic}};
+  EstimateOptions options;
+  options.batch = 16;
+  options.hosts = {8, 8};
+  return Estimator(model, hardware, options)
+      .estimate(
+          {.d = 2, .p = 2, .t = 2, .schedule = &find_schedule("1f1b"), .microbatches = 4, .techniques = techniques});
+}
+
+TEST(Techniques, TradeTimeForMemory) {
+  const StepEstimate plain = estimated({});
+  const StepEstimate full = estimated({.recompute = Recompute::full});
+  EXPECT_NEAR(full.parts.compute / plain.parts.compute, 4.0 / 3, 0.1) << "one forward pass more";
+  EXPECT_LT(full.memory.activations, 0.6 * plain.memory.activations);
+  const StepEstimate half = estimated({.dtype = DataType::bf16});
+  EXPECT_NEAR(half.memory.activations / plain.memory.activations, 0.5, 0.03);
+  EXPECT_NEAR(half.moved.pipeline / plain.moved.pipeline, 0.5, 1e-9);
+  EXPECT_LT(half.seconds, 0.7 * plain.seconds);
+  const StepEstimate parts = estimated({.sequence_parallel = true});
+  EXPECT_LT(parts.memory.activations, plain.memory.activations);
+  EXPECT_LT(parts.parts.compute, plain.parts.compute);
+}
+
+TEST(Techniques, ZeroMovesWeightsInPlaceOfMemory) {
+  const StepEstimate plain = estimated({});
+  double memory = plain.memory.total();
+  for (int zero = 1; zero <= Techniques::kMostZero; ++zero) {
+    const StepEstimate estimate = estimated({.zero = zero});
+    EXPECT_LT(estimate.memory.total() - estimate.memory.activations, memory - plain.memory.activations + 1e6);
+    memory = estimate.memory.total();
+  }
+  // All-reduce moves the gradients; ZeRO 1 scatters them and gathers as many weights.
+  EXPECT_NEAR(estimated({.zero = 1}).moved.gradients / plain.moved.gradients, 2, 0.01);
+  EXPECT_EQ(estimated({.zero = 1}).memory.optimizer_states, plain.memory.optimizer_states / 2);
+}
+
+}  // namespace
+}  // namespace dml::test
