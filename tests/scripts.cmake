@@ -41,6 +41,7 @@ if(NOT DML_SANITIZE)
   dml_script_test(shards parity 600 ${DML_CORES} ${DML_PYTHON} tests/parity/shards.py --binary $<TARGET_FILE:dmltrain>)
   dml_script_test(launch.compare parity 120 ${DML_CORES} ${DML_PYTHON} tests/launch/compare.py
                   --binary $<TARGET_FILE:dmltrain>)
+  dml_script_test(launch.compare_trace unit 120 1 ${DML_PYTHON} tests/launch/compare_trace.py --binary $<TARGET_FILE:dmltrain>)
   dml_script_test(trace parity 120 ${DML_CORES} ${DML_PYTHON} tests/launch/trace.py --binary $<TARGET_FILE:dmltrain>)
   if(DML_HAVE_MPI)
     dml_script_test(mpi.bad_input mpi 300 ${DML_CORES} ${bad_input} --mpi)

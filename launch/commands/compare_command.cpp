@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "launch/atomic_file.h"
+#include "launch/commands/compare_trace.h"
 #include "launch/commands/generated_run.h"
 #include "launch/failure.h"
 #include "launch/hardware_file.h"
@@ -143,6 +144,9 @@ int compare_runs(const Command& command, Terminal& terminal) {
 }
 
 int run_compare(const Command& command, Terminal& terminal) {
+  if (command.has("trace")) return compare_trace(command, terminal);
+  if (command.arguments.empty())
+    throw UsageError("compare: name the folder of a run, or a trace by --trace FILE --schedule NAME --p P");
   return command.arguments.size() == 1 ? compare_with_graph(command, terminal) : compare_runs(command, terminal);
 }
 
@@ -150,13 +154,16 @@ int run_compare(const Command& command, Terminal& terminal) {
 
 CommandSpec compare_command() {
   return {.name = "compare",
-          .arguments = "RUN [RUN ...]",
+          .arguments = "[RUN ...]",
           .summary = "generated, measured, other runs",
-          .least_arguments = 1,
           .most_arguments = kMostComparedRuns,
           .options = {{"hardware", "FILE|NAME",
                        "predicts by this hardware: a file of `dmltrain calibrate` or a preset; without it the measured "
                        "tasks are replayed"},
+                      {"trace", "FILE|DIR",
+                       "another program's trace beside the schedule of RUN, or of --schedule, --p, --microbatches: "
+                       "Megatron-LM's event_times_*.json, or Chrome traces as of PyTorch's profiler",
+                       true},
                       {"json", "", "prints JSON instead of the tables"}},
           .run = run_compare};
 }

@@ -20,6 +20,7 @@ class GeneratedRun {
   const RunFiles& files() const { return files_; }
   const std::vector<RankTasks>& tasks() const { return tasks_; }
   const Mesh& mesh() const { return plan_.mesh(); }
+  int microbatches() const { return plan_.options().microbatches; }
   const JoinedStep& joined() const { return joined_; }
   /// Seconds until the last task of the measured step has ended.
   double measured_seconds() const;
