@@ -154,8 +154,8 @@ std::vector<Literal> fold_unary(const Folding& fold) {
   Literal result = fold.input(0);
   for (double& x : result.reals) x = unary(fold.node.type(), x);
   for (std::int64_t& x : result.integers) x = unary(fold.node.type(), x);
-  if (result.is_real()) return {make_literal(result.shape, std::move(result.reals), result.dtype)};
-  return {std::move(result)};
+  if (result.is_real()) return single_output(make_literal(result.shape, std::move(result.reals), result.dtype));
+  return single_output(std::move(result));
 }
 
 std::vector<Literal> fold_arithmetic(const Folding& fold) {
@@ -165,7 +165,7 @@ std::vector<Literal> fold_arithmetic(const Folding& fold) {
   DML_ASSERT(operation != std::end(kArithmetic), std::string(type));
   Literal result = fold.input(0);
   for (std::size_t i = 1; i < fold.inputs.size(); ++i) result = combine(*operation, result, fold.input(i));
-  return {std::move(result)};
+  return single_output(std::move(result));
 }
 
 std::vector<Literal> fold_comparison(const Folding& fold) {
@@ -181,7 +181,7 @@ std::vector<Literal> fold_comparison(const Folding& fold) {
                              : compare(fold.node.type(), a.integers[at_a[i]], b.integers[at_b[i]]);
     result[i] = is_true ? 1 : 0;
   }
-  return {make_literal(shape, std::move(result), DataType::boolean)};
+  return single_output(make_literal(shape, std::move(result), DataType::boolean));
 }
 
 std::vector<Literal> fold_logic(const Folding& fold) {
@@ -189,7 +189,7 @@ std::vector<Literal> fold_logic(const Folding& fold) {
   if (fold.node.type() == "Not") {
     std::vector<std::int64_t> result(static_cast<std::size_t>(a.num_elements()));
     for (std::size_t i = 0; i < result.size(); ++i) result[i] = a.real_at(i) == 0 ? 1 : 0;
-    return {make_literal(a.shape, std::move(result), DataType::boolean)};
+    return single_output(make_literal(a.shape, std::move(result), DataType::boolean));
   }
   const Literal& b = fold.input(1);
   const bool is_and = fold.node.type() == "And";
@@ -202,7 +202,7 @@ std::vector<Literal> fold_logic(const Folding& fold) {
     const bool right = b.real_at(at_b[i]) != 0;
     result[i] = (is_and ? left && right : left || right) ? 1 : 0;
   }
-  return {make_literal(shape, std::move(result), DataType::boolean)};
+  return single_output(make_literal(shape, std::move(result), DataType::boolean));
 }
 
 std::vector<Literal> fold_where(const Folding& fold) {
@@ -227,7 +227,7 @@ std::vector<Literal> fold_where(const Folding& fold) {
       result.integers[i] = from.integers[at];
     }
   }
-  return {std::move(result)};
+  return single_output(std::move(result));
 }
 
 std::vector<Literal> fold_cast(const Folding& fold) {
@@ -237,7 +237,7 @@ std::vector<Literal> fold_cast(const Folding& fold) {
   if (is_float(to)) {
     std::vector<double> result(count);
     for (std::size_t i = 0; i < count; ++i) result[i] = x.real_at(i);
-    return {make_literal(x.shape, std::move(result), to == DataType::f64 ? DataType::f64 : DataType::f32)};
+    return single_output(make_literal(x.shape, std::move(result), to == DataType::f64 ? DataType::f64 : DataType::f32));
   }
   std::vector<std::int64_t> result(count);
   for (std::size_t i = 0; i < count; ++i) {
@@ -250,13 +250,13 @@ std::vector<Literal> fold_cast(const Folding& fold) {
       result[i] = static_cast<std::int64_t>(x.reals[i]);
     }
   }
-  return {make_literal(x.shape, std::move(result), computed_type(to))};
+  return single_output(make_literal(x.shape, std::move(result), computed_type(to)));
 }
 
 std::vector<Literal> fold_reduce(const Folding& fold) {
   const Literal& x = fold.input(0);
   const auto given = integers_of(fold, 1, "axes");
-  if (given.empty() && fold.node.integer("noop_with_empty_axes", 0) != 0) return {x};
+  if (given.empty() && fold.node.integer("noop_with_empty_axes", 0) != 0) return single_output(x);
   Shape kept = x.shape;
   for (const std::int64_t axis : normalize_axes(x.shape, given)) kept[static_cast<int>(axis)] = 1;
   const Shape shape =
@@ -266,12 +266,12 @@ std::vector<Literal> fold_reduce(const Folding& fold) {
     std::vector<double> result;
     result.reserve(groups.size());
     for (const auto& group : groups) result.push_back(reduce_reals(fold, group));
-    return {make_literal(shape, std::move(result), x.dtype)};
+    return single_output(make_literal(shape, std::move(result), x.dtype));
   }
   std::vector<std::int64_t> result;
   result.reserve(groups.size());
   for (const auto& group : groups) result.push_back(reduce_integers(fold, group));
-  return {make_literal(shape, std::move(result), x.dtype)};
+  return single_output(make_literal(shape, std::move(result), x.dtype));
 }
 
 }  // namespace dml

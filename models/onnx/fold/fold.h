@@ -2,6 +2,7 @@
 // functions are entered in operators.cpp.
 #pragma once
 
+#include <utility>
 #include <vector>
 
 #include "models/onnx/batch.h"
@@ -24,6 +25,13 @@ struct Folding {
   const std::vector<std::int64_t>& integers(std::size_t index) const;
   bool has_input(std::size_t index) const { return index < inputs.size() && inputs[index] != nullptr; }
 };
+
+/// Without a copy, unlike a braced list.
+inline std::vector<Literal> single_output(Literal output) {
+  std::vector<Literal> outputs;
+  outputs.push_back(std::move(output));
+  return outputs;
+}
 
 using FoldFunction = std::vector<Literal> (*)(const Folding&);
 

@@ -41,12 +41,13 @@ const Literal& scalar(const Folding& fold, std::size_t index) {
 
 std::vector<Literal> fold_constant(const Folding& fold) {
   const OnnxNode& node = fold.node;
-  if (const auto* tensor = node.tensor("value")) return {literal_of_tensor(*tensor, node.name)};
-  if (node.has("value_int")) return {make_literal({}, std::vector<std::int64_t>{node.integer("value_int", 0)})};
+  if (const auto* tensor = node.tensor("value")) return single_output(literal_of_tensor(*tensor, node.name));
+  if (node.has("value_int"))
+    return single_output(make_literal({}, std::vector<std::int64_t>{node.integer("value_int", 0)}));
   if (node.has("value_float"))
-    return {make_literal({}, std::vector<double>{node.real("value_float", 0)}, DataType::f32)};
-  if (node.has("value_ints")) return {vector_of(node.integers("value_ints"))};
-  if (node.has("value_floats")) return {vector_of(node.reals("value_floats"), DataType::f32)};
+    return single_output(make_literal({}, std::vector<double>{node.real("value_float", 0)}, DataType::f32));
+  if (node.has("value_ints")) return single_output(vector_of(node.integers("value_ints")));
+  if (node.has("value_floats")) return single_output(vector_of(node.reals("value_floats"), DataType::f32));
   throw std::invalid_argument("it holds neither a tensor, floats, nor integers");
 }
 
@@ -57,11 +58,11 @@ std::vector<Literal> fold_shape(const Folding& fold) {
   const std::int64_t end = clamped(fold.node.integer("end", rank));
   std::vector<std::int64_t> extents;
   for (std::int64_t dim = start; dim < end; ++dim) extents.push_back((*fold.shape)[static_cast<int>(dim)]);
-  return {vector_of(std::move(extents))};
+  return single_output(vector_of(std::move(extents)));
 }
 
 std::vector<Literal> fold_size(const Folding& fold) {
-  return {make_literal({}, std::vector<std::int64_t>{fold.shape->num_elements()})};
+  return single_output(make_literal({}, std::vector<std::int64_t>{fold.shape->num_elements()}));
 }
 
 std::vector<Literal> fold_range(const Folding& fold) {
@@ -75,7 +76,7 @@ std::vector<Literal> fold_range(const Folding& fold) {
     for (std::int64_t i = 0; i < count; ++i) {
       elements.push_back(start.real_at(0) + static_cast<double>(i) * delta.real_at(0));
     }
-    return {vector_of(std::move(elements), start.dtype)};
+    return single_output(vector_of(std::move(elements), start.dtype));
   }
   if (delta.is_real()) throw std::invalid_argument("integers and floats are mixed");
   std::vector<std::int64_t> elements;
@@ -84,7 +85,7 @@ std::vector<Literal> fold_range(const Folding& fold) {
     elements.push_back(static_cast<std::int64_t>(element));
     element += static_cast<std::uint64_t>(delta.integers[0]);
   }
-  return {vector_of(std::move(elements))};
+  return single_output(vector_of(std::move(elements)));
 }
 
 std::vector<Literal> fold_constant_of_shape(const Folding& fold) {
@@ -95,7 +96,7 @@ std::vector<Literal> fold_constant_of_shape(const Folding& fold) {
   Literal value = make_literal({1}, std::vector<double>{0}, DataType::f32);
   if (const auto* tensor = fold.node.tensor("value")) value = literal_of_tensor(*tensor, fold.node.name);
   if (value.num_elements() != 1) throw std::invalid_argument("its value is no scalar");
-  return {broadcast_to(value, shape)};
+  return single_output(broadcast_to(value, shape));
 }
 
 }  // namespace dml

@@ -1,4 +1,5 @@
 // Folding of operations that move elements without changing them: each computes the flat indices it takes from.
+#include <algorithm>
 #include <utility>
 
 #include "kernels/error.h"
@@ -88,7 +89,7 @@ std::vector<Literal> fold_transpose(const Folding& fold) {
       rest /= shape[dim];
     }
   }
-  return {taken(x, shape, indices)};
+  return single_output(taken(x, shape, indices));
 }
 
 std::vector<Literal> fold_expand(const Folding& fold) {
@@ -98,7 +99,7 @@ std::vector<Literal> fold_expand(const Folding& fold) {
     target = fold.batch->expanded(fold.node.input(0), x.shape, std::move(target), fold.is_target_written);
   }
   const Shape shape = expand_shape(x.shape, target);
-  return {broadcast_to(x, shape)};
+  return single_output(broadcast_to(x, shape));
 }
 
 std::vector<Literal> fold_concat(const Folding& fold) {
@@ -127,7 +128,7 @@ std::vector<Literal> fold_concat(const Folding& fold) {
       }
     }
   }
-  return {std::move(result)};
+  return single_output(std::move(result));
 }
 
 std::vector<Literal> fold_split(const Folding& fold) {
@@ -148,7 +149,7 @@ std::vector<Literal> fold_slice(const Folding& fold) {
   const auto ranges =
       slice_ranges(x.shape, fold.integers(1), fold.integers(2), optional_integers(fold, 3), optional_integers(fold, 4));
   for (const SliceRange& range : ranges) x = slab(x, range);
-  return {std::move(x)};
+  return single_output(std::move(x));
 }
 
 std::vector<Literal> fold_gather(const Folding& fold) {
@@ -172,26 +173,28 @@ std::vector<Literal> fold_gather(const Folding& fold) {
       for (std::int64_t j = 0; j < inner; ++j) indices.push_back((block * x.shape[axis] + row) * inner + j);
     }
   }
-  return {taken(x, shape, indices)};
+  return single_output(taken(x, shape, indices));
 }
 
 std::vector<Literal> fold_trilu(const Folding& fold) {
   Literal x = fold.input(0);
   if (x.shape.rank() < 2) throw std::invalid_argument("input of shape " + x.shape.to_string() + " is no matrix");
-  const std::int64_t diagonal = fold.has_input(1) && fold.input(1).num_elements() == 1 ? fold.integers(1).at(0) : 0;
+  const std::int64_t given = fold.has_input(1) && fold.input(1).num_elements() == 1 ? fold.integers(1).at(0) : 0;
   const bool upper = fold.node.integer("upper", 1) != 0;
   const std::int64_t columns = x.shape.back();
   const std::int64_t rows = x.shape[x.shape.rank() - 2];
-  for (std::int64_t flat = 0; flat < x.num_elements(); ++flat) {
-    const double distance = static_cast<double>(flat % columns - flat / columns % rows) - static_cast<double>(diagonal);
-    if (upper ? distance >= 0 : distance <= 0) continue;
+  const std::int64_t diagonal = std::clamp(given, -rows, columns);
+  for (std::int64_t row = 0; row * columns < x.num_elements(); ++row) {
+    const std::int64_t on_diagonal = row % rows + diagonal;
+    const std::int64_t begin = upper ? 0 : std::clamp<std::int64_t>(on_diagonal + 1, 0, columns);
+    const std::int64_t end = upper ? std::clamp<std::int64_t>(on_diagonal, 0, columns) : columns;
     if (x.is_real()) {
-      x.reals[static_cast<std::size_t>(flat)] = 0;
+      std::fill(x.reals.begin() + row * columns + begin, x.reals.begin() + row * columns + end, 0.0);
     } else {
-      x.integers[static_cast<std::size_t>(flat)] = 0;
+      std::fill(x.integers.begin() + row * columns + begin, x.integers.begin() + row * columns + end, 0);
     }
   }
-  return {std::move(x)};
+  return single_output(std::move(x));
 }
 
 }  // namespace dml

@@ -1,5 +1,6 @@
 // Constant folding: what is computed while importing, and what stays because it might train.
 #include <cmath>
+#include <limits>
 
 #include "tests/models/onnx/models.h"
 
@@ -98,6 +99,28 @@ TEST(OnnxFold, Movements) {
     set_attribute(add_node(graph, "ReduceSum", "s", {"low", "axes"}, {"c"}), "keepdims", std::int64_t{0});
   });
   EXPECT_EQ(lower, (std::vector<float>{8, 7, 6, 5, 4, 3, 2, 1}));
+}
+
+/// Of two matrices [[1, 2, 3, 4], [5, 6, 7, 8]] and [[9, ...
+std::vector<float> triangles(std::int64_t upper, std::int64_t diagonal) {
+  return folded([&](onnx::GraphProto& graph) {
+    add_constant(graph, "a", {2, 2, 4}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16});
+    add_constant(graph, "k", {}, {diagonal});
+    set_attribute(add_node(graph, "Trilu", "t", {"a", "k"}, {"parts"}), "upper", upper);
+    add_constant(graph, "shape", {2}, {2, 8});
+    add_node(graph, "Reshape", "r", {"parts", "shape"}, {"c"});
+  });
+}
+
+TEST(OnnxFold, TrianglesOfEveryMatrix) {
+  EXPECT_EQ(triangles(0, 0), (std::vector<float>{1, 0, 0, 0, 5, 6, 0, 0, 9, 0, 0, 0, 13, 14, 0, 0}));
+  EXPECT_EQ(triangles(0, 1), (std::vector<float>{1, 2, 0, 0, 5, 6, 7, 0, 9, 10, 0, 0, 13, 14, 15, 0}));
+  EXPECT_EQ(triangles(1, -1), (std::vector<float>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}));
+  EXPECT_EQ(triangles(1, 2), (std::vector<float>{0, 0, 3, 4, 0, 0, 0, 8, 0, 0, 11, 12, 0, 0, 0, 16}));
+  constexpr std::int64_t kFar = std::numeric_limits<std::int64_t>::max();
+  EXPECT_EQ(triangles(1, kFar), std::vector<float>(16, 0));
+  EXPECT_EQ(triangles(0, -kFar), std::vector<float>(16, 0));
+  EXPECT_EQ(triangles(0, kFar), triangles(1, -kFar));
 }
 
 TEST(OnnxFold, KeepsWhatMightTrain) {
