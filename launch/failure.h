@@ -16,6 +16,7 @@ inline constexpr int kBadInput = 2;       ///< options, files, models, data
 inline constexpr int kNotFinite = 3;      ///< loss or gradient
 inline constexpr int kCommunication = 4;  ///< deadline, lost rank
 inline constexpr int kDevice = 5;         ///< device or memory
+inline constexpr int kStopped = 75;       ///< by a signal, and saved: start again (EX_TEMPFAIL)
 inline constexpr int kInternal = 70;      ///< a bug of ours
 }  // namespace exit_code
 

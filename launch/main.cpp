@@ -47,8 +47,7 @@ int run(char** argv, int argc, const LauncherEnvironment& launcher) {
     choose_waiting(argv, command.config.threads, launcher.size > 0 ? launcher.local_size : threads_as_ranks);
   }
   if (!is_training(command)) return answer(command, launcher);
-  run_training(command.config);
-  return exit_code::kDone;
+  return run_training(command.config);
 }
 
 }  // namespace

@@ -45,6 +45,19 @@ void open(std::ofstream& stream, const std::string& path) {
   if (!stream) throw IoError(fmt::format("{}: cannot be written: {}", path, std::strerror(errno)));
 }
 
+/// Steps that were made after the last checkpoint are made again.
+void keep_steps_before(const std::string& path, std::int64_t first_step) {
+  std::ifstream lines(path);
+  if (!lines) return;
+  std::string kept;
+  for (std::string line; std::getline(lines, line);) {
+    const Json json = Json::parse(line, nullptr, false);
+    const auto step = json.is_object() ? json.find("step") : json.end();
+    if (step != json.end() && step->is_number_integer() && step->get<std::int64_t>() < first_step) kept += line + "\n";
+  }
+  write_file(path, kept);
+}
+
 void append_line(std::ofstream& stream, std::string_view line, const std::string& path) {
   stream << line << '\n' << std::flush;
   if (!stream) throw IoError(fmt::format("{}: cannot be written: {}", path, std::strerror(errno)));
@@ -74,22 +87,24 @@ Json object_of(const Pairs& pairs, double factor) {
 
 }  // namespace
 
-void check_run_folder(const std::string& path) {
+void check_run_folder(const std::string& path, bool resumes) {
   if (path.empty() || !fs::exists(path)) return;
   if (!fs::is_directory(path)) throw UsageError(fmt::format("--run {}: this is a file, not a folder", path));
-  if (fs::exists(fs::path(path) / "steps.jsonl")) {
-    throw UsageError(
-        fmt::format("--run {}: this folder holds a run (steps.jsonl); name another one, or remove it", path));
+  if (!resumes && fs::exists(fs::path(path) / "steps.jsonl")) {
+    throw UsageError(fmt::format(
+        "--run {}: this folder holds a run (steps.jsonl); name another one, remove it, or go on with --resume auto",
+        path));
   }
 }
 
-RunFolder::RunFolder(const Config& config) : path_(config.run) {
+RunFolder::RunFolder(const Config& config, std::int64_t first_step) : path_(config.run) {
   if (path_.empty()) {
     path_ = make_stamped_folder().string();
   } else {
-    check_run_folder(path_);
+    check_run_folder(path_, !config.resume.empty());
     make_folder(path_);
   }
+  for (const char* name : {"steps.jsonl", "ranks.jsonl"}) keep_steps_before(file(name), first_step);
   write_file(file("config.toml"), write_config(config));
   open(steps_, file("steps.jsonl"));
   open(ranks_, file("ranks.jsonl"));

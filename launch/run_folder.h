@@ -12,14 +12,16 @@
 
 namespace dml {
 
-/// Throws UsageError where `path` is a file, or a folder that holds a run (a steps.jsonl). An empty path is fine.
-void check_run_folder(const std::string& path);
+/// Throws UsageError where `path` is a file, or a folder that holds a run (a steps.jsonl) which is not to be resumed.
+/// An empty path is fine.
+void check_run_folder(const std::string& path, bool resumes);
 
 class RunFolder {
  public:
   /// Makes config.run, or runs/<time stamp> where that is empty, and writes config.toml. An existing folder is taken
-  /// unless it holds a run. Throws UsageError, IoError.
-  explicit RunFolder(const Config& config);
+  /// unless it holds a run; one that is resumed keeps its lines of the steps before `first_step`. Throws UsageError,
+  /// IoError.
+  explicit RunFolder(const Config& config, std::int64_t first_step = 0);
 
   const std::string& path() const { return path_; }
   /// The path of a file in the folder.

@@ -77,10 +77,12 @@ struct Config {
   std::string comm = "auto";        ///< auto, thread, mpi
   std::string collectives = "own";  ///< own, library
   double deadline_s = 300;
-  std::string run;   ///< folder; empty: runs/<time stamp>
-  std::string save;  ///< ONNX file of the trained model, or empty
-  std::string dump;  ///< safetensors file, or empty
-  std::string isa;   ///< "", "portable", "avx2", "avx512": cap of the instruction set
+  std::int64_t checkpoint_every = 0;  ///< steps; 0: only where a signal ends the run
+  std::string resume;                 ///< a checkpoint, a folder that has some, "auto": those of `run`; or empty
+  std::string run;                    ///< folder; empty: runs/<time stamp>
+  std::string save;                   ///< ONNX file of the trained model, or empty
+  std::string dump;                   ///< safetensors file, or empty
+  std::string isa;                    ///< "", "portable", "avx2", "avx512": cap of the instruction set
 };
 
 }  // namespace dml

@@ -82,6 +82,7 @@ struct RunPlan {
   std::int64_t batch = 0;
   std::int64_t microbatches = 0;
   std::int64_t num_steps = 0;
+  std::int64_t first_step = 0;  ///< steps of an earlier run that this one goes on from
   int d = 1, p = 1, t = 1;
   std::string schedule, tensor_mode, backend;
   int threads_per_rank = 1;
@@ -110,6 +111,8 @@ class RunObserver {
                       const std::function<std::string(const RankTasks&, const Task&)>& name_of_task) = 0;
   /// All checks have passed on all ranks; the run folder may be made.
   virtual void started(const RunPlan& plan) = 0;
+  /// Where checkpoints go; asked after started.
+  virtual std::string checkpoint_folder() const = 0;
   virtual void stepped(const StepRecord& record, const std::vector<RankStep>& ranks) = 0;
   virtual void finished(const RunSummary& summary) = 0;
 };

@@ -44,7 +44,7 @@ class Writer {
         state_(partition_, plain_sgd(), *world_) {
     for (const Segment& segment : partition_.layout.segments) {
       const auto& trained = weights.at(segment.spec.name);
-      std::copy(trained.begin(), trained.end(), state_.parameters() + segment.begin);
+      std::copy(trained.begin(), trained.end(), state_.flat(FlatBuffer::parameters) + segment.begin);
     }
   }
 
@@ -89,7 +89,7 @@ bool writes_text(const ModelSource& model, const Dataset& data) {
 std::string write_text(const ModelSource& model, RankState& trained, const std::string& prompt, int num_bytes,
                        std::uint64_t seed) {
   std::map<std::string, std::vector<float>> weights;
-  gather_tensors(trained, Gathered::parameters,
+  gather_tensors(trained, FlatBuffer::parameters,
                  [&](const GatheredTensor& tensor) { weights[tensor.name] = tensor.elements; });
   if (trained.partition().rank != 0) return {};
   Writer writer(model, weights);

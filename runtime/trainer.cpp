@@ -15,6 +15,7 @@
 #include "models/optimizer.h"
 #include "parallel/partition.h"
 #include "parallel/verify/verify.h"
+#include "runtime/checkpoint/checkpoint.h"
 #include "runtime/model/dump.h"
 #include "runtime/model/model_source.h"
 #include "runtime/model/partition_options.h"
@@ -108,30 +109,40 @@ class Trainer {
   Trainer(const Config& config, Communicator& world, RunObserver* observer)
       : config_(config), world_(world), observer_(observer) {}
 
-  void run() {
+  TrainOutcome run() {
     agree(world_, [&] { prepare(); });
     agree_on_run();
     agree(world_, [&] { check_host_memory(world_, flat_bytes(*partition_, config_.optimizer)); });
     state_ = std::make_unique<RankState>(*partition_, config_.optimizer, world_);
     if (validation_partition_) state_->add_validation(*validation_partition_);
     agree(world_, [&] { check_host_memory(world_, state_->unused_bytes()); });
+    resume();
     peak_ = peak_flops(world_);
     RankReporter reporter(*state_, world_, observer_);
     reporter.started(run_plan());
     Dump dump(config_.dump);
     std::vector<double> losses;
-    for (std::int64_t step = 0; step < num_steps_; ++step) {
+    for (std::int64_t step = outcome_.steps; step < num_steps_ && !outcome_.stopped; ++step) {
       run_step(step);
       losses.push_back(state_->totals().loss);
       StepRecord record = step_record(step);
       if (config_.val_every > 0 && (step + 1) % config_.val_every == 0) record.validation_loss = validation_loss();
       reporter.stepped(record);
       if (step == 0 && !config_.dump.empty()) dump.first_step(*state_);
+      outcome_.steps = step + 1;
+      outcome_.stopped = state_->totals().stops && outcome_.steps < num_steps_;
+      if (outcome_.stopped || is_saved_after(outcome_.steps)) checkpoint();
+    }
+    if (outcome_.stopped) {
+      reporter.traced();
+      reporter.finished("");
+      return outcome_;
     }
     if (!config_.dump.empty()) dump.finish(*state_, name_of(config_.optimizer.kind), losses);
     if (!config_.save.empty()) save();
     reporter.traced();
     reporter.finished(writes_text_ ? write_text(*whole_, *state_, "And ", kSampleBytes, config_.seed) : "");
+    return outcome_;
   }
 
  private:
@@ -207,6 +218,58 @@ class Trainer {
     }
   }
 
+  TrainingIdentity identity() const {
+    return {name_of(config_.optimizer.kind), data_->description(), batch_, config_.seed};
+  }
+
+  /// Takes up an earlier run where it was saved. All ranks look by themselves, and must find the same.
+  void resume() {
+    if (config_.resume.empty()) return;
+    std::optional<FoundCheckpoint> found;
+    agree(world_, [&] { found = checkpoint_to_resume(); });
+    outcome_.steps = found ? found->steps : 0;
+    agree_on_steps();
+    if (!found) return;
+    agree(world_, [&] { read_checkpoint(*found, identity(), *state_); });
+    resume_notes_ = found->notes;
+    resume_notes_.push_back(fmt::format("goes on after step {} of {}", found->steps, found->file.path()));
+  }
+
+  std::optional<FoundCheckpoint> checkpoint_to_resume() const {
+    const bool is_auto = config_.resume == "auto";
+    auto found = find_checkpoint(is_auto ? config_.run : config_.resume);
+    if (!found && !is_auto) throw ModelError(fmt::format("--resume {}: no checkpoint is there", config_.resume));
+    if (found && found->steps >= num_steps_) {
+      throw ModelError(fmt::format("{}: {} steps are done already, the run is to have {}: more --steps go on",
+                                   found->file.path(), found->steps, num_steps_));
+    }
+    return found;
+  }
+
+  void agree_on_steps() {
+    std::vector<std::int64_t> all(static_cast<std::size_t>(world_.size()));
+    const std::vector<std::int64_t> counts(all.size(), 1);
+    std::int64_t mine = outcome_.steps;
+    world_.wait(
+        world_.all_gather({all.data(), DataType::i64, Shape{world_.size()}}, {&mine, DataType::i64, Shape{1}}, counts));
+    for (std::size_t rank = 0; rank < all.size(); ++rank) {
+      if (all[rank] == all[0]) continue;
+      throw ModelError(
+          fmt::format("--resume {}: rank 0 finds a checkpoint of step {}, rank {} of step {}: hosts need a "
+                      "folder that they share",
+                      config_.resume, all[0], rank, all[rank]));
+    }
+  }
+
+  bool is_saved_after(std::int64_t steps) const {
+    return config_.checkpoint_every > 0 && (steps % config_.checkpoint_every == 0 || steps == num_steps_);
+  }
+
+  void checkpoint() {
+    const std::string folder = observer_ == nullptr ? "" : observer_->checkpoint_folder();
+    agree(world_, [&] { outcome_.checkpoint = write_checkpoint(folder, *state_, identity(), outcome_.steps); });
+  }
+
   double rate(std::int64_t step) const {
     const OptimizerConfig& o = config_.optimizer;
     return learning_rate(name_of(o.schedule), o.learning_rate, o.min_learning_rate, o.warmup_steps, num_steps_, step);
@@ -250,6 +313,7 @@ class Trainer {
     plan.batch = batch_;
     plan.microbatches = static_cast<std::int64_t>(partition_->sizes.size());
     plan.num_steps = num_steps_;
+    plan.first_step = outcome_.steps;
     plan.d = partition_->mesh.d();
     plan.p = partition_->mesh.p();
     plan.t = partition_->mesh.t();
@@ -260,6 +324,7 @@ class Trainer {
     plan.instruction_set = name_of_isa();
     plan.notes = model_->notes();
     plan.notes.insert(plan.notes.end(), partition_->notes.begin(), partition_->notes.end());
+    plan.notes.insert(plan.notes.end(), resume_notes_.begin(), resume_notes_.end());
     if (!verification_.empty()) plan.notes.push_back(verification_);
     return plan;
   }
@@ -269,7 +334,7 @@ class Trainer {
   void save() {
     std::map<std::string, std::vector<float>> trained;
     const TensorSink keep = [&](const GatheredTensor& tensor) { trained[tensor.name] = tensor.elements; };
-    gather_tensors(*state_, Gathered::parameters, keep);
+    gather_tensors(*state_, FlatBuffer::parameters, keep);
     gather_states(*state_, keep);
     if (world_.rank() != 0) return;
     const WeightLookup lookup = [&](const std::string& name) -> std::optional<std::vector<float>> {
@@ -291,7 +356,9 @@ class Trainer {
   std::unique_ptr<Dataset> validation_;
   std::unique_ptr<Partition> validation_partition_;
   std::string verification_;  ///< of rank 0; empty on the others
-  bool classifies_ = false;   ///< samples have one label each
+  std::vector<std::string> resume_notes_;
+  TrainOutcome outcome_;
+  bool classifies_ = false;  ///< samples have one label each
   bool writes_text_ = false;
   double peak_ = 0;  ///< FLOP/s of all ranks' cores together
   std::int64_t batch_ = 0;
@@ -301,9 +368,9 @@ class Trainer {
 
 }  // namespace
 
-void train(const Config& config, Communicator& world, RunObserver* observer) {
+TrainOutcome train(const Config& config, Communicator& world, RunObserver* observer) {
   if (!config.isa.empty()) cap_isa(parse_isa(config.isa));
-  Trainer(config, world, observer).run();
+  return Trainer(config, world, observer).run();
 }
 
 }  // namespace dml

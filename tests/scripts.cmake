@@ -39,6 +39,7 @@ if(NOT DML_SANITIZE)
   dml_script_test(faults.all slow 3600 ${DML_CORES} ${faults})
   dml_script_test(bitwise parity 600 ${DML_CORES} ${bitwise})
   dml_script_test(shards parity 600 ${DML_CORES} ${DML_PYTHON} tests/parity/shards.py --binary $<TARGET_FILE:dmltrain>)
+  dml_script_test(launch.resume parity 300 ${DML_CORES} ${DML_PYTHON} tests/launch/resume.py $<TARGET_FILE:dmltrain>)
   dml_script_test(launch.compare parity 120 ${DML_CORES} ${DML_PYTHON} tests/launch/compare.py
                   --binary $<TARGET_FILE:dmltrain>)
   dml_script_test(launch.compare_trace unit 120 1 ${DML_PYTHON} tests/launch/compare_trace.py --binary $<TARGET_FILE:dmltrain>)

@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <csignal>
 
 #include "launch/cores.h"
+#include "launch/failure.h"
 #include "launch/options/usage_error.h"
 #include "launch/report/run_reporter.h"
 #include "launch/run_folder.h"
 #include "launch/session.h"
+#include "runtime/checkpoint/stop_request.h"
 #include "runtime/model/shards.h"
 #include "runtime/trainer.h"
 
@@ -24,22 +27,38 @@ void refuse_techniques(const Techniques& techniques) {
 
 }  // namespace
 
-void run_training(Config config) {
+int run_training(Config config) {
   refuse_techniques(config.layout.techniques);
+  if (config.resume == "auto" && config.run.empty()) {
+    throw UsageError("--resume auto: of which run? Name its folder with --run");
+  }
   const LauncherEnvironment launcher = launcher_environment();
   if (!config.model.shards.empty()) {
     config.layout = layout_of_shards(config.layout, config.model.shards, std::max(launcher.rank, 0));
   }
   const World world = resolve_world(config, launcher, mpi_available());
   config.layout.d = resolve_replicas(config.layout, world);
-  if (launcher.rank == 0) check_run_folder(config.run);
+  if (launcher.rank == 0) check_run_folder(config.run, !config.resume.empty());
   const CorePlan cores = plan_cores(config.threads, world.ranks_on_node, launcher);
   Terminal terminal(stdout, display_of_stdout(launcher.size > 0));
   RunReporter reporter(config, terminal, cores);
   // The file of the run keeps `threads` as it was asked for; the ranks are told the number.
   Config told = config;
   told.threads = cores.threads;
-  run_ranks(told, world, [&](Communicator& comm) { train(told, comm, comm.rank() == 0 ? &reporter : nullptr); });
+  for (const int signal : {SIGTERM, SIGUSR1}) std::signal(signal, request_stop);
+  TrainOutcome outcome;
+  run_ranks(told, world, [&](Communicator& comm) {
+    const TrainOutcome mine = train(told, comm, comm.rank() == 0 ? &reporter : nullptr);
+    if (world.processes || comm.rank() == 0) outcome = mine;
+  });
+  if (!outcome.stopped) return exit_code::kDone;
+  if (launcher.rank == 0) {
+    terminal.print(
+        fmt::format("stopped by signal {} after step {}: saved in {}; the same command with --run {} --resume "
+                    "auto goes on\n",
+                    stop_requested(), outcome.steps, outcome.checkpoint, reporter.folder()->path()));
+  }
+  return exit_code::kStopped;
 }
 
 }  // namespace dml

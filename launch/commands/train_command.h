@@ -5,7 +5,8 @@
 
 namespace dml {
 
-/// Resolves the world, the layout and the threads, then trains on every rank of this process. Throws what goes wrong.
-void run_training(Config config);
+/// Resolves the world, the layout and the threads, then trains on every rank of this process. A first SIGTERM or
+/// SIGUSR1 ends the training after its current step, saved. Returns the exit code; throws what goes wrong.
+int run_training(Config config);
 
 }  // namespace dml

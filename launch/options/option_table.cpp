@@ -307,6 +307,13 @@ void add_run(Table& table) {
       {"auto", "portable", "avx2", "avx512"}, true, [](auto& c) -> auto& { return c.isa; }));
   table.push_back(text_option(row(kGroup, "run", "DIR", "folder of the run's files", "runs/ and the time"),
                               [](auto& c) -> auto& { return c.run; }));
+  table.push_back(integer_option(
+      row(kGroup, "checkpoint-every", "N", "saves all that it takes to go on, after every N steps and the last",
+          "where SIGTERM or SIGUSR1 ends the run"),
+      1, true, [](auto& c) -> auto& { return c.checkpoint_every; }));
+  table.push_back(text_option(
+      row(kGroup, "resume", "DIR|auto", "goes on from a checkpoint or the newest of a folder; auto: of --run, if any"),
+      [](auto& c) -> auto& { return c.resume; }));
   table.push_back(text_option(row(kGroup, "save", "FILE.onnx", "writes the trained model, gathered from all ranks"),
                               [](auto& c) -> auto& { return c.save; }));
   table.push_back(

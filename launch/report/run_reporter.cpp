@@ -20,7 +20,7 @@ bool line_stays(const StepRecord& record) {
 }
 
 void RunReporter::started(const RunPlan& plan) {
-  folder_ = std::make_unique<RunFolder>(config_);
+  folder_ = std::make_unique<RunFolder>(config_, plan.first_step);
   place_.threads_per_rank = cores_.threads;
   place_.usable_cores = cores_.usable_cores;
   place_.ranks_per_host =

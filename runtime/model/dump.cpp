@@ -11,7 +11,7 @@ void Dump::keep(const std::string& prefix, const GatheredTensor& tensor) {
 
 void Dump::first_step(RankState& state) {
   gather_output(state, [&](const GatheredTensor& t) { tensors_.push_back({"step0.logits", t.shape, t.elements}); });
-  gather_tensors(state, Gathered::gradients, [&](const GatheredTensor& t) { keep("step0.grad.", t); });
+  gather_tensors(state, FlatBuffer::gradients, [&](const GatheredTensor& t) { keep("step0.grad.", t); });
   gather_states(state, [&](const GatheredTensor& t) { keep("step0.state.", t); });
   if (state.partition().rank == 0) {
     tensors_.push_back({"step0.loss", {}, {static_cast<float>(state.totals().loss)}});
@@ -20,7 +20,7 @@ void Dump::first_step(RankState& state) {
 
 void Dump::finish(RankState& state, const std::string& optimizer, const std::vector<double>& losses) {
   const std::string prefix = "final." + optimizer + ".";
-  gather_tensors(state, Gathered::parameters, [&](const GatheredTensor& t) { keep(prefix, t); });
+  gather_tensors(state, FlatBuffer::parameters, [&](const GatheredTensor& t) { keep(prefix, t); });
   gather_states(state, [&](const GatheredTensor& t) { keep(prefix, t); });
   if (state.partition().rank != 0) return;
   tensors_.push_back(

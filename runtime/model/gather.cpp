@@ -46,9 +46,9 @@ void collect_shards(RankState& state, const ShardSpec& spec, int position, const
 
 }  // namespace
 
-void gather_tensors(RankState& state, Gathered what, const TensorSink& sink) {
+void gather_tensors(RankState& state, FlatBuffer buffer, const TensorSink& sink) {
   const Partition& partition = state.partition();
-  const float* flat = what == Gathered::parameters ? state.parameters() : state.gradients();
+  const float* flat = state.flat(buffer);
   for (const auto& [parameter, gradient] : partition.split().graph.gradient_of) {
     const int segment = partition.layout.find(parameter);
     const float* mine =

@@ -16,10 +16,8 @@ struct GatheredTensor {
 };
 using TensorSink = std::function<void(const GatheredTensor& tensor)>;
 
-enum class Gathered : std::uint8_t { parameters, gradients };
-
 /// Every trained tensor once, in the model's order. Collective; `sink` is called on rank 0 alone.
-void gather_tensors(RankState& state, Gathered what, const TensorSink& sink);
+void gather_tensors(RankState& state, FlatBuffer buffer, const TensorSink& sink);
 /// The running statistics of replica 0.
 void gather_states(RankState& state, const TensorSink& sink);
 /// The model's output over the global batch of the last step, samples in order; the program must keep it.

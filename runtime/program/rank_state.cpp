@@ -11,12 +11,13 @@
 #include "kernels/error.h"
 #include "kernels/optimizer.h"
 #include "models/op.h"
+#include "runtime/checkpoint/stop_request.h"
 
 namespace dml {
 namespace {
 
 /// Where the parameters' square norms begin in the sums of a step.
-constexpr std::ptrdiff_t kParameterSums = 2;
+constexpr std::ptrdiff_t kParameterSums = 3;
 
 /// Parameters, gradients and the optimizer's states.
 int num_flat_buffers(const OptimizerConfig& optimizer) { return 2 + optimizer.num_states(); }
@@ -48,7 +49,7 @@ RankState::RankState(const Partition& partition, const OptimizerConfig& optimize
   training_.partition = &partition;
   make_groups(world);
   flat_ = Arena(flat_bytes(partition, optimizer));
-  if (stride_ > 0) std::fill_n(flat(kParameters), stride_ * num_flat_buffers(optimizer), 0.0F);
+  if (stride_ > 0) std::fill_n(flat(FlatBuffer::parameters), stride_ * num_flat_buffers(optimizer), 0.0F);
   load_parameters();
   sums_.resize(kParameterSums + partition.split().graph.gradient_of.size());
   compile(training_, partition);
@@ -64,7 +65,7 @@ void RankState::compile(Pass& pass, const Partition& partition) {
     pass.contexts.push_back({&pass.states[m], partition.first_samples[m]});
   }
   const StepEnd end{[this, &pass] { gather_totals(pass); }, [this] { return post_totals(); }, [this] { update(); }};
-  const RankBuffers buffers{flat(kParameters), flat(kGradients)};
+  const RankBuffers buffers{flat(FlatBuffer::parameters), flat(FlatBuffer::gradients)};
   pass.program = std::make_unique<Program>(ProgramInputs{
       partition.tasks, *partition.map, partition.layout, partition.by_microbatch, partition.stages,
       partition.own_stages, pass.contexts, partition.place(), groups_, buffers, end, partition.keeps_output});
@@ -72,7 +73,9 @@ void RankState::compile(Pass& pass, const Partition& partition) {
       std::make_unique<Executor>(*pass.program, partition.tasks, [this](const Task& task) { return describe(task); });
 }
 
-float* RankState::flat(int buffer) const { return reinterpret_cast<float*>(flat_.data()) + stride_ * buffer; }
+float* RankState::flat(FlatBuffer buffer) const {
+  return reinterpret_cast<float*>(flat_.data()) + stride_ * static_cast<std::int64_t>(buffer);
+}
 
 void RankState::make_groups(Communicator& world) {
   groups_.world = &world;
@@ -95,7 +98,7 @@ void RankState::load_parameters() {
   const TensorPlace place = partition().place();
   for (const Segment& segment : partition().layout.segments) {
     const Value& value = partition().split().graph.value(segment.value);
-    read_shard(flat(kParameters) + segment.begin, *value.source, segment.spec, place);
+    read_shard(flat(FlatBuffer::parameters) + segment.begin, *value.source, segment.spec, place);
     // The norm counts each element once: by replica 0, the first stage of a tie, and rank 0 of what is not divided.
     const int speaker = partition().placement.position(segment.tied_stages.front());
     owned_.push_back(partition().at.d == 0 && partition().at.p == speaker &&
@@ -139,7 +142,7 @@ void RankState::run_step() {
   // The gradient of a weight that is shared with another stage, and all of whose addends are computed there.
   for (std::size_t i = 0; i < computed_.size(); ++i) {
     const Segment& segment = partition().layout.segments[i];
-    if (!computed_[i]) std::fill_n(flat(kGradients) + segment.begin, segment.count, 0.0F);
+    if (!computed_[i]) std::fill_n(flat(FlatBuffer::gradients) + segment.begin, segment.count, 0.0F);
   }
   executor().run();
 }
@@ -157,7 +160,7 @@ StepTotals RankState::validate(const Dataset& data, std::int64_t index, std::int
 }
 
 StepTotals RankState::totals() const {
-  return {sums_[0], std::accumulate(sums_.begin() + kParameterSums, sums_.end(), 0.0), sums_[1]};
+  return {sums_[0], std::accumulate(sums_.begin() + kParameterSums, sums_.end(), 0.0), sums_[2] > 0, sums_[1]};
 }
 
 void RankState::sum_squares() {
@@ -167,7 +170,7 @@ void RankState::sum_squares() {
     const Segment& segment = partition().layout.segments[i];
     const auto number = std::distance(gradient_of.begin(), gradient_of.find(segment.value));
     sums_[static_cast<std::size_t>(kParameterSums + number)] =
-        cpu::sum_of_squares(flat(kGradients) + segment.begin, segment.count);
+        cpu::sum_of_squares(flat(FlatBuffer::gradients) + segment.begin, segment.count);
   }
 }
 
@@ -181,6 +184,7 @@ void RankState::gather_totals(const Pass& pass) {
   const bool speaks = partition.at.t == 0;
   std::fill(sums_.begin(), sums_.end(), 0.0);
   sums_[0] = speaks ? local_loss_ : 0;
+  sums_[2] = stop_requested() != 0 ? 1 : 0;
   sums_[1] = speaks && partition.keeps_output ? static_cast<double>(count_correct(pass)) : 0;
   if (&pass == &training_) sum_squares();
 }
@@ -212,11 +216,11 @@ void RankState::update() {
     factor = static_cast<float>(std::min(1.0, optimizer_.clip / (std::sqrt(totals().square_norm) + 1e-6)));
   }
   for (const Segment& segment : partition().layout.segments) {
-    float* weights = flat(kParameters) + segment.begin;
-    const float* gradients = flat(kGradients) + segment.begin;
+    float* weights = flat(FlatBuffer::parameters) + segment.begin;
+    const float* gradients = flat(FlatBuffer::gradients) + segment.begin;
     const double decay = segment.decays ? decay_of(optimizer_) : 0.0;
     if (optimizer_.kind == OptimizerKind::sgd) {
-      float* velocity = optimizer_.momentum != 0 ? flat(kMoment1) + segment.begin : nullptr;
+      float* velocity = optimizer_.momentum != 0 ? flat(FlatBuffer::moment1) + segment.begin : nullptr;
       cpu::sgd(weights, velocity, gradients, segment.count,
                {step_rate_, optimizer_.momentum, decay, optimizer_.nesterov, factor});
       continue;
@@ -224,7 +228,8 @@ void RankState::update() {
     const AdamStep step{step_rate_, optimizer_.beta1, optimizer_.beta2, optimizer_.epsilon,
                         decay,      correction1_,     correction2_,     factor};
     const auto adam = optimizer_.kind == OptimizerKind::adam ? cpu::adam : cpu::adamw;
-    adam(weights, flat(kMoment1) + segment.begin, flat(kMoment2) + segment.begin, gradients, segment.count, step);
+    adam(weights, flat(FlatBuffer::moment1) + segment.begin, flat(FlatBuffer::moment2) + segment.begin, gradients,
+         segment.count, step);
   }
 }
 

@@ -18,8 +18,12 @@ namespace dml {
 struct StepTotals {
   double loss = 0;
   double square_norm = 0;  ///< of the gradient, each global element once
+  bool stops = false;      ///< some rank was asked to stop
   double correct = 0;      ///< samples whose largest logit is the label's, where that is asked for
 };
+
+/// A rank's flat buffers, each in the order of the layout's segments.
+enum class FlatBuffer : std::uint8_t { parameters, gradients, moment1, moment2 };
 
 /// Of a rank's parameters, gradients and optimizer state.
 std::int64_t flat_bytes(const Partition& partition, const OptimizerConfig& optimizer);
@@ -48,8 +52,9 @@ class RankState {
   Executor& executor() { return *training_.executor; }
   RankGroups& groups() { return groups_; }
 
-  float* parameters() const { return flat(kParameters); }
-  const float* gradients() const { return flat(kGradients); }
+  float* flat(FlatBuffer buffer) const;
+  /// How many moments the optimizer keeps.
+  int num_moments() const { return optimizer_.num_states(); }
   std::int64_t planned_bytes() const;
   /// Of the planned ones those that only running the program touches.
   std::int64_t unused_bytes() const;
@@ -65,9 +70,7 @@ class RankState {
     std::unique_ptr<Program> program;
     std::unique_ptr<Executor> executor;
   };
-  static constexpr int kParameters = 0, kGradients = 1, kMoment1 = 2, kMoment2 = 3;
 
-  float* flat(int buffer) const;
   void make_groups(Communicator& world);
   void load_parameters();
   void compile(Pass& pass, const Partition& partition);
@@ -86,7 +89,7 @@ class RankState {
   std::vector<bool> owned_;     ///< by segment: this rank speaks for it in the norm
   std::vector<bool> computed_;  ///< by segment: an addend of its gradient is computed on this rank
   double step_rate_ = 0, correction1_ = 1, correction2_ = 1;
-  std::vector<double> sums_;  ///< over all ranks: loss, correct samples, and each parameter's square norm
+  std::vector<double> sums_;  ///< over all ranks: loss, correct samples, requests to stop, each parameter's square norm
   double local_loss_ = 0;
   std::vector<std::int64_t> ids_;
   Pass training_, validation_;

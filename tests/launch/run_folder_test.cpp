@@ -107,19 +107,32 @@ TEST_F(RunFolderTest, RankJsonHasBytesByKind) {
 
 TEST_F(RunFolderTest, AnEmptyFolderThatExistsIsTaken) {
   fs::create_directory("empty");
-  check_run_folder("empty");
+  check_run_folder("empty", false);
   EXPECT_EQ(RunFolder(config_with_run("empty")).path(), "empty");
 }
 
 TEST_F(RunFolderTest, AFolderThatHoldsARunIsRefused) {
   { RunFolder first(config_with_run("run")); }
-  EXPECT_THROW(check_run_folder("run"), UsageError);
+  EXPECT_THROW(check_run_folder("run", false), UsageError);
   EXPECT_THROW(RunFolder(config_with_run("run")), UsageError);
+}
+
+TEST_F(RunFolderTest, AResumedRunKeepsItsStepsBeforeTheCheckpoint) {
+  Config config = config_with_run("run");
+  for (const char* name : {"steps.jsonl", "ranks.jsonl"}) {
+    fs::create_directory("run");
+    std::ofstream(fs::path("run") / name) << "{\"step\":0}\n{\"step\":1}\n{\"step\":2}\n{\"st";
+  }
+  config.resume = "auto";
+  const RunFolder folder(config, 2);
+  std::stringstream steps;
+  steps << std::ifstream(folder.file("steps.jsonl")).rdbuf();
+  EXPECT_EQ(steps.str(), "{\"step\":0}\n{\"step\":1}\n");
 }
 
 TEST_F(RunFolderTest, AFileIsRefused) {
   std::ofstream("file") << "x";
-  EXPECT_THROW(check_run_folder("file"), UsageError);
+  EXPECT_THROW(check_run_folder("file", true), UsageError);
   EXPECT_THROW(RunFolder(config_with_run("file/below")), IoError);
 }
 

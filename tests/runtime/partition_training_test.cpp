@@ -209,7 +209,7 @@ void expect_first_step(const Training& training) {
     for (const Segment& segment : state.partition().layout.segments) {
       const auto& wanted = values.at(graph.gradient_of.at(segment.value)).elements;
       for (std::size_t i = 0; i < wanted.size(); ++i) {
-        ASSERT_NEAR(state.gradients()[segment.begin + static_cast<std::int64_t>(i)], wanted[i], 2e-6)
+        ASSERT_NEAR(state.flat(FlatBuffer::gradients)[segment.begin + static_cast<std::int64_t>(i)], wanted[i], 2e-6)
             << segment.spec.name;
       }
     }

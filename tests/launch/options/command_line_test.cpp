@@ -78,9 +78,11 @@ TEST(CommandLine, EveryOptionReachesConfig) {
           "--model m.onnx --dim N=4 --dim M=5 --loss mse --train a* --train b* --freeze c* --tie A=B --untie E "
           "--data d.bin --val v.bin --batch 8 --samples 99 --no-shuffle --steps 7 --val-every 3 "
           "--d 2 --p 3 --t 4 --order tpd --schedule gpipe --chunks 5 --microbatches 2 --tensor-mode megatron --cut x,y "
-          "--bucket-mb 0.5 --optimizer sgd --lr 0.1 --momentum 0.9 --nesterov --beta1 0.8 --beta2 0.9 --eps 1e-6 "
+          "--bucket-mb 0.5 --recompute full --sequence-parallel --zero 1 --dtype bf16 --optimizer sgd --lr 0.1 "
+          "--momentum 0.9 --nesterov --beta1 0.8 --beta2 0.9 --eps 1e-6 "
           "--weight-decay 0.02 --no-decay *bias --clip 2 --lr-schedule cosine --warmup 5 --min-lr 0.01 "
-          "--seed 42 --threads 3 --isa avx2 --run r --save s.onnx --dump d.safetensors "
+          "--seed 42 --threads 3 --isa avx2 --run r --checkpoint-every 6 --resume auto --save s.onnx --dump "
+          "d.safetensors "
           "--comm thread --collectives library --deadline 12.5")
           .config;
   EXPECT_EQ(c.model.dims.at("N"), 4);
