@@ -10,6 +10,8 @@
 #include <sstream>
 
 #include "launch/atomic_file.h"
+#include "launch/commands/plan_measure.h"
+#include "launch/commands/plan_scaling.h"
 #include "launch/failure.h"
 #include "launch/hardware_file.h"
 #include "launch/options/option_makers.h"
@@ -22,6 +24,7 @@ namespace dml {
 namespace {
 
 constexpr std::int64_t kMostPlannedRanks = 1 << 20;
+constexpr std::int64_t kMostMeasured = 100;
 constexpr std::int64_t kMostRows = 1'000'000;
 constexpr std::int64_t kMostPlannedChunks = 64;
 constexpr double kGigabyte = 1e9;
@@ -109,10 +112,14 @@ std::vector<Techniques> tried_techniques(const Command& command) {
   return tried;
 }
 
-SearchSpace search_space(const Command& command, std::int64_t batch) {
+int asked_world(const Command& command) {
   if (!command.has("world")) throw UsageError("plan: give the number of ranks, as in --world 8");
+  return whole_number(command, "world", 1);
+}
+
+SearchSpace search_space(const Command& command, std::int64_t batch, int world) {
   SearchSpace space;
-  space.world = whole_number(command, "world", 1);
+  space.world = world;
   space.batch = batch;
   space.d = range_of(command, "d");
   space.p = range_of(command, "p");
@@ -202,30 +209,6 @@ void refuse_layout(const LayoutConfig& layout) {
                                example->layout.p, example->layout.t, example->message));
 }
 
-PlanReport planned(const Command& command) {
-  refuse_layout(command.config.layout);
-  const Hardware hardware = find_hardware(command.text("hardware", "calibrated"));
-  const PlannedModel model(command.config);
-  const SearchSpace space = search_space(command, model.batch());
-  EstimateOptions options = estimate_options(command.config, hardware, model.batch(), space.world);
-  options.memory_limit = memory_limit(command, hardware);
-  const auto begin = std::chrono::steady_clock::now();
-  const auto share = static_cast<std::uint64_t>(std::max<std::int64_t>(1, model.batch() / space.world));
-  PlanReport plan;
-  plan.found = search_layouts([&model](std::int64_t samples) { return model.graph(samples); },
-                              static_cast<std::int64_t>(std::bit_floor(share)), hardware, space, options,
-                              estimate_options(command.config, hardware, model.batch(), 1));
-  plan.search_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  plan.model = model.name();
-  plan.hardware = hardware.name;
-  plan.world = space.world;
-  plan.batch = model.batch();
-  plan.memory_limit = options.memory_limit;
-  plan.epoch_samples = model.epoch_samples();
-  if (plan.found.ranked.empty()) refuse_all(plan);
-  return plan;
-}
-
 /// The files that are asked for; their names.
 std::vector<std::string> write_files(const Command& command, const PlanReport& plan, bool all) {
   std::vector<std::string> files;
@@ -242,7 +225,14 @@ std::vector<std::string> write_files(const Command& command, const PlanReport& p
 int run_plan(const Command& command, Terminal& terminal) {
   const PlanTableOptions table{.most_rows = static_cast<std::size_t>(whole_number(command, "top", 10, kMostRows)),
                                .all = command.has("all")};
-  const PlanReport plan = planned(command);
+  const int world = asked_world(command);
+  if (command.has("scaling")) return plan_scaling(command, world, terminal);
+  const PlanReport plan = search_plan(command, world);
+  if (plan.found.ranked.empty()) refuse_all(plan);
+  if (command.has("measure")) {
+    const int count = whole_number(command, "measure", 1, kMostMeasured);
+    return plan_measure(command, plan, static_cast<std::size_t>(count), terminal);
+  }
   const std::vector<std::string> files = write_files(command, plan, table.all);
   if (command.has("json")) {
     terminal.print(plan_json(plan, table));
@@ -269,6 +259,8 @@ std::vector<OwnOption> option_list() {
           {"min-microbatches", "N", "least microbatches of a replica"},
           {"max-microbatches", "N", "most microbatches of a replica"},
           {"max-chunks", "N", "most chunks of interleaved schedules (default 4)"},
+          {"measure", "K", "trains a few steps here with the best K, and says what they took"},
+          {"scaling", "", "throughput of 1 to --world ranks, by d, p and t alone and together"},
           {"top", "K", "layouts to show (default 10)"},
           {"all", "", "shows all layouts, also those that are not possible, and why"},
           {"csv", "FILE", "writes the table"},
@@ -277,6 +269,29 @@ std::vector<OwnOption> option_list() {
 }
 
 }  // namespace
+
+PlanReport search_plan(const Command& command, int world) {
+  refuse_layout(command.config.layout);
+  const Hardware hardware = find_hardware(command.text("hardware", "calibrated"));
+  const PlannedModel model(command.config);
+  const SearchSpace space = search_space(command, model.batch(), world);
+  EstimateOptions options = estimate_options(command.config, hardware, model.batch(), space.world);
+  options.memory_limit = memory_limit(command, hardware);
+  const auto begin = std::chrono::steady_clock::now();
+  const auto share = static_cast<std::uint64_t>(std::max<std::int64_t>(1, model.batch() / space.world));
+  PlanReport plan;
+  plan.found = search_layouts([&model](std::int64_t samples) { return model.graph(samples); },
+                              static_cast<std::int64_t>(std::bit_floor(share)), hardware, space, options,
+                              estimate_options(command.config, hardware, model.batch(), 1));
+  plan.search_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  plan.model = model.name();
+  plan.hardware = hardware.name;
+  plan.world = space.world;
+  plan.batch = model.batch();
+  plan.memory_limit = options.memory_limit;
+  plan.epoch_samples = model.epoch_samples();
+  return plan;
+}
 
 CommandSpec plan_command() {
   return {.name = "plan",

@@ -24,43 +24,13 @@ function paretoFront() {
   });
 }
 
-function svgElement(tag, attributes, text) {
-  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  if (text) node.textContent = text;
-  return node;
-}
-
-/** A logarithmic axis over `values` from pixel `from` to `to`, with its marks at 1, 2 and 5 times powers of ten. */
-function logAxis(values, from, to) {
-  const low = Math.log(Math.min(...values) * 0.9), high = Math.log(Math.max(...values) * 1.1);
-  const place = value => from + (to - from) * (Math.log(value) - low) / (high - low);
-  const marks = [];
-  for (let power = Math.floor(low / Math.LN10); power <= Math.ceil(high / Math.LN10); ++power) {
-    for (const digit of [1, 2, 5]) {
-      const value = digit * 10 ** power;
-      if (Math.log(value) >= low && Math.log(value) <= high) marks.push(value);
-    }
-  }
-  return { place, marks };
-}
-
 function drawChart(front) {
   const chart = document.getElementById("chart");
   const width = chart.clientWidth, height = chart.clientHeight, left = 70, bottom = height - 30;
   const memory = logAxis(layouts.map(layout => layout.memory_bytes), left, width - 20);
   const time = logAxis(layouts.map(layout => layout.step_ms), bottom, 14);
-  const parts = [];
-  for (const value of memory.marks) {
-    const x = memory.place(value);
-    parts.push(svgElement("line", { class: "axis", x1: x, x2: x, y1: 14, y2: bottom }));
-    parts.push(svgElement("text", { x, y: bottom + 16, "text-anchor": "middle" }, scaled(value, "B")));
-  }
-  for (const value of time.marks) {
-    const y = time.place(value);
-    parts.push(svgElement("line", { class: "axis", x1: left, x2: width - 20, y1: y, y2: y }));
-    parts.push(svgElement("text", { x: left - 6, y: y + 4, "text-anchor": "end" }, millisecondsText(value)));
-  }
+  const parts = axisLines(memory, time, { left, right: width - 20, top: 14, bottom }, value => scaled(value, "B"),
+                          millisecondsText);
   const at = layout => [memory.place(layout.memory_bytes), time.place(layout.step_ms)];
   parts.push(svgElement("polyline", { points: front.map(layout => at(layout).join()).join(" ") }));
   const onFront = new Set(front);
