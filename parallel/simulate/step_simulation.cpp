@@ -44,6 +44,9 @@ class StepSimulation {
         cores_(classes, hosts) {
     result_.timeline.measured = false;
     result_.parts.resize(ranks.size());
+    std::size_t num_tasks = 0;
+    for (const RankTasks& rank : ranks) num_tasks += rank.tasks.size();
+    result_.timeline.spans.reserve(num_tasks);
     for (const RankTasks& rank : ranks) {
       first_.push_back(result_.timeline.spans.size());
       for (std::size_t i = 0; i < rank.tasks.size(); ++i) {
