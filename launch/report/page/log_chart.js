@@ -8,17 +8,25 @@ function svgElement(tag, attributes, text) {
   return node;
 }
 
-/** A logarithmic axis over `values` from pixel `from` to `to`, with its marks at 1, 2 and 5 times powers of ten. */
-function logAxis(values, from, to) {
-  const low = Math.log(Math.min(...values) * 0.9), high = Math.log(Math.max(...values) * 1.1);
-  const place = value => from + (to - from) * (Math.log(value) - low) / (high - low);
+/** The products of `digits` and powers of ten whose logarithms lie between `low` and `high`. */
+function logMarks(digits, low, high) {
   const marks = [];
   for (let power = Math.floor(low / Math.LN10); power <= Math.ceil(high / Math.LN10); ++power) {
-    for (const digit of [1, 2, 5]) {
+    for (const digit of digits) {
       const value = digit * 10 ** power;
       if (Math.log(value) >= low && Math.log(value) <= high) marks.push(value);
     }
   }
+  return marks;
+}
+
+/** A logarithmic axis over `values` from pixel `from` to `to`, with marks at 1, 2 and 5 times powers of ten, or at all
+ * digits where these are few. */
+function logAxis(values, from, to) {
+  const low = Math.log(Math.min(...values) * 0.9), high = Math.log(Math.max(...values) * 1.1);
+  const place = value => from + (to - from) * (Math.log(value) - low) / (high - low);
+  const few = logMarks([1, 2, 5], low, high);
+  const marks = few.length > 2 ? few : logMarks([1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9], low, high);
   return { place, marks };
 }
 
