@@ -141,10 +141,11 @@ class Section {
   const std::string& file_;
 };
 
-constexpr std::string_view kKeys[] = {"name",           "base",  "launch_us", "memory_gb", "cores_per_host",
-                                      "ranks_per_host", "peaks", "level",     "kernel",    "comm"};
-constexpr std::string_view kPeakKeys[] = {"f32_gflops", "f16_gflops", "efficiency", "memory_gb_per_s",
-                                          "memory_efficiency"};
+constexpr std::string_view kKeys[] = {"name",    "base",      "launch_us",      "dispatch_us",
+                                      "step_us", "memory_gb", "cores_per_host", "ranks_per_host",
+                                      "peaks",   "level",     "kernel",         "comm"};
+constexpr std::string_view kPeakKeys[] = {"f32_gflops",   "f16_gflops",      "efficiency",       "sizes_gflop",
+                                          "efficiencies", "memory_gb_per_s", "memory_efficiency"};
 constexpr std::string_view kLevelKeys[] = {"ranks", "latency_us", "gb_per_s", "algorithm"};
 constexpr std::string_view kKernelKeys[] = {"family", "threads", "residual", "axes", "us", "spread"};
 constexpr std::string_view kCommKeys[] = {"kind", "ranks", "bytes", "us", "spread"};
@@ -167,6 +168,8 @@ void read_peaks(const Section& section, Peaks& peaks) {
   section.read("f32_gflops", kGiga, peaks.f32_flops);
   section.read("f16_gflops", kGiga, peaks.f16_flops);
   section.read("efficiency", 1, peaks.efficiency);
+  if (section.has("sizes_gflop")) peaks.sizes_flops = section.required_numbers("sizes_gflop", kGiga);
+  if (section.has("efficiencies")) peaks.efficiencies = section.required_numbers("efficiencies", 1);
   section.read("memory_gb_per_s", kGiga, peaks.memory_bytes_per_s);
   section.read("memory_efficiency", 1, peaks.memory_efficiency);
 }
@@ -206,6 +209,8 @@ Hardware read(const Section& file) {
   if (file.has("base")) file.checked([&] { hardware = hardware_preset(file.required_text("base")); });
   hardware.name = file.required_text("name");
   file.read("launch_us", kMicro, hardware.launch_seconds);
+  file.read("dispatch_us", kMicro, hardware.dispatch_seconds);
+  file.read("step_us", kMicro, hardware.step_seconds);
   file.read("memory_gb", kGiga, hardware.memory_bytes);
   file.read("cores_per_host", hardware.cores_per_host);
   file.read("ranks_per_host", hardware.ranks_per_host);
@@ -253,16 +258,31 @@ std::string written(CommKind kind, const SizeTable& table) {
                      sizes(table.axes[1]), measured(table));
 }
 
+/// What a machine may have none of.
+std::string written_unless_none(std::string_view key, double value) {
+  return value == 0 ? "" : fmt::format("{} = {}\n", key, number(value));
+}
+
+std::string written(const Peaks& peaks) {
+  std::string text =
+      fmt::format("\n[peaks]\nf32_gflops = {}\nf16_gflops = {}\nefficiency = {}\n", number(peaks.f32_flops / kGiga),
+                  number(peaks.f16_flops / kGiga), number(peaks.efficiency));
+  if (!peaks.sizes_flops.empty()) {
+    text += fmt::format("sizes_gflop = {}\nefficiencies = {}\n", numbers(peaks.sizes_flops, kGiga),
+                        numbers(peaks.efficiencies, 1));
+  }
+  return text + fmt::format("memory_gb_per_s = {}\nmemory_efficiency = {}\n", number(peaks.memory_bytes_per_s / kGiga),
+                            number(peaks.memory_efficiency));
+}
+
 std::string head_of(const Hardware& hardware) {
-  const Peaks& peaks = hardware.peaks;
-  return fmt::format(
-      "# A machine as the simulator sees it; dmltrain help hardware\n"
-      "name = \"{}\"\nlaunch_us = {}\nmemory_gb = {}\ncores_per_host = {}\nranks_per_host = {}\n\n"
-      "[peaks]\nf32_gflops = {}\nf16_gflops = {}\nefficiency = {}\nmemory_gb_per_s = {}\nmemory_efficiency = {}\n",
-      hardware.name, number(hardware.launch_seconds / kMicro), number(hardware.memory_bytes / kGiga),
-      hardware.cores_per_host, hardware.ranks_per_host, number(peaks.f32_flops / kGiga),
-      number(peaks.f16_flops / kGiga), number(peaks.efficiency), number(peaks.memory_bytes_per_s / kGiga),
-      number(peaks.memory_efficiency));
+  return fmt::format("# A machine as the simulator sees it; dmltrain help hardware\nname = \"{}\"\nlaunch_us = {}\n",
+                     hardware.name, number(hardware.launch_seconds / kMicro)) +
+         written_unless_none("dispatch_us", hardware.dispatch_seconds / kMicro) +
+         written_unless_none("step_us", hardware.step_seconds / kMicro) +
+         fmt::format("memory_gb = {}\ncores_per_host = {}\nranks_per_host = {}\n",
+                     number(hardware.memory_bytes / kGiga), hardware.cores_per_host, hardware.ranks_per_host) +
+         written(hardware.peaks);
 }
 
 std::string text_of_file(const std::string& path) {

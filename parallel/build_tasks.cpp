@@ -9,6 +9,8 @@
 namespace dml {
 namespace {
 
+constexpr std::int64_t kF32Bytes = 4;
+
 class Builder {
  public:
   Builder(const TaskInputs& in, const StageMap& map)
@@ -18,7 +20,8 @@ class Builder {
         numbers_{in.graphs[0]->graph.num_nodes(), in.graphs[0]->graph.num_values()},
         maker_(index(numbers_.num_values) * in.graphs.size(), -1),
         gradient_maker_(in.layout.segments.size(), -1),
-        open_(in.layout.buckets.size(), 0) {
+        num_rounds_(in.techniques.shares_gradients() ? in.graphs.size() : 1),
+        open_(in.layout.buckets.size() * num_rounds_, 0) {
     result_.rank = in.rank;
     count_addends();
   }
@@ -27,6 +30,7 @@ class Builder {
     const Order& order = in_.orders[index(at_.p)];
     if (!order.empty()) receive(order[0]);
     for (std::size_t i = 0; i < order.size(); ++i) {
+      gather_weights(order[i]);
       if (i + 1 < order.size()) receive(order[i + 1]);  // posted one pass ahead
       run(order[i]);
       send(order[i]);
@@ -44,16 +48,23 @@ class Builder {
     return maker_[index(microbatch) * index(numbers_.num_values) + index(value)];
   }
 
-  /// For every bucket, how many addends of its gradients this rank will compute in a step.
+  /// For every bucket and round, how many addends of its gradients this rank will compute.
   void count_addends() {
     for (std::size_t b = 0; b < in_.layout.buckets.size(); ++b) {
       const Bucket& bucket = in_.layout.buckets[b];
       for (int s = bucket.first_segment; s < bucket.first_segment + bucket.num_segments; ++s) {
         for (const ValueId addend : map_.addends(in_.layout.segments[index(s)].value)) {
-          if (is_mine(graph(0).value(addend).producer)) open_[b] += static_cast<int>(in_.graphs.size());
+          if (!is_mine(graph(0).value(addend).producer)) continue;
+          for (std::size_t microbatch = 0; microbatch < in_.graphs.size(); ++microbatch)
+            ++open_[round(b, static_cast<int>(microbatch))];
         }
       }
     }
+  }
+
+  /// What of a bucket is summed at once: gradients of all microbatches, or of one.
+  std::size_t round(std::size_t bucket, int microbatch) const {
+    return bucket * num_rounds_ + (num_rounds_ > 1 ? index(microbatch) : 0);
   }
 
   bool is_mine(NodeId node) const { return in_.placement.position(in_.stages[index(node)]) == at_.p; }
@@ -131,7 +142,8 @@ class Builder {
     const Node& node = g.node(id);
     std::vector<std::int32_t> deps;
     for (const ValueId input : node.inputs) {
-      if (input != kNone) deps.push_back(maker(input, action.microbatch));
+      if (input == kNone) continue;
+      deps.push_back(g.value(input).role == Role::parameter ? gathered_ : maker(input, action.microbatch));
     }
     if (node.op->is_alias) {
       maker(node.outputs[0], action.microbatch) = deps.empty() ? -1 : deps[0];
@@ -154,18 +166,19 @@ class Builder {
     const std::int32_t made = append(task, std::move(deps));
     for (const ValueId output : node.outputs) {
       maker(output, action.microbatch) = made;
-      if (map_.addend_of(output) != kNone) finish_addend(map_.addend_of(output), made);
+      if (map_.addend_of(output) != kNone) finish_addend(map_.addend_of(output), made, action.microbatch);
     }
   }
 
-  void finish_addend(ValueId parameter, std::int32_t made) {
+  void finish_addend(ValueId parameter, std::int32_t made, int microbatch) {
     const int segment = in_.layout.find(parameter);
     DML_ASSERT(segment >= 0, graph(0).value(parameter).name);
     gradient_maker_[index(segment)] = made;
     for (std::size_t b = 0; b < in_.layout.buckets.size(); ++b) {
       const Bucket& bucket = in_.layout.buckets[b];
       if (segment < bucket.first_segment || segment >= bucket.first_segment + bucket.num_segments) continue;
-      if (--open_[b] == 0 && bucket.tied_stages.size() == 1) sum_over_replicas(static_cast<int>(b), makers_of(bucket));
+      if (--open_[round(b, microbatch)] == 0 && bucket.tied_stages.size() == 1)
+        sum_over_replicas(static_cast<int>(b), makers_of(bucket), num_rounds_ > 1 ? microbatch : 0);
     }
   }
 
@@ -178,7 +191,8 @@ class Builder {
     const Bucket& b = in_.layout.buckets[index(bucket)];
     Task task;
     task.id = id_of(Phase::update, operation, 0, b.tied_stages.front());
-    task.kind = TaskKind::all_reduce;
+    const bool scatters = axis == Axis::data && in_.techniques.shares_states();
+    task.kind = scatters ? TaskKind::reduce_scatter : TaskKind::all_reduce;
     task.queue = QueueId::data_comm;
     task.axis = axis;
     task.begin = b.begin;
@@ -187,9 +201,11 @@ class Builder {
     return task;
   }
 
-  void sum_over_replicas(int bucket, std::vector<std::int32_t> deps) {
+  void sum_over_replicas(int bucket, std::vector<std::int32_t> deps, int microbatch) {
     if (in_.mesh.d() > 1) {
-      deps = {append(gradient_sum(bucket, Axis::data, numbers_.bucket_sum(bucket)), std::move(deps))};
+      Task sum = gradient_sum(bucket, Axis::data, numbers_.bucket_sum(bucket));
+      sum.id.microbatch = microbatch;
+      deps = {append(sum, std::move(deps))};
     }
     complete_.insert(complete_.end(), deps.begin(), deps.end());
   }
@@ -199,7 +215,7 @@ class Builder {
     const int stage = in_.placement.stages(at_.p).front();
     Task totals;
     totals.id = id_of(Phase::update, numbers_.totals(), 0, stage);
-    totals.bytes = in_.layout.size * 4;
+    totals.bytes = own_count() * kF32Bytes;
     std::vector<std::int32_t> deps{append(totals, complete_)};
     Task sum = totals;
     sum.id.operation = numbers_.totals_sum();
@@ -215,9 +231,44 @@ class Builder {
     Task update;
     update.id = id_of(Phase::update, numbers_.update(), 0, stage);
     update.kind = TaskKind::update;
-    update.count = in_.layout.size;
-    update.bytes = in_.layout.size * 4;
-    append(update, deps);
+    update.begin = in_.techniques.shares_states() ? part_begin(in_.layout.size, in_.mesh.d(), at_.d) : 0;
+    update.count = own_count();
+    update.bytes = update.count * kF32Bytes;
+    const std::int32_t updated = append(update, deps);
+    if (in_.techniques.shares_states() && !in_.techniques.shares_parameters())
+      gather(id_of(Phase::update, 0, 0, stage), in_.layout.segments, {updated});
+  }
+
+  /// Elements that this rank updates.
+  std::int64_t own_count() const {
+    return in_.techniques.shares_states() ? part_size(in_.layout.size, in_.mesh.d(), at_.d) : in_.layout.size;
+  }
+
+  /// The task, or -1 where there is nothing to gather.
+  std::int32_t gather(TaskId id, std::span<const Segment> segments, std::vector<std::int32_t> deps) {
+    if (segments.empty() || in_.mesh.d() == 1) return -1;
+    id.operation = numbers_.weights(segments.front().value);
+    Task task;
+    task.id = id;
+    task.kind = TaskKind::all_gather;
+    task.queue = QueueId::data_comm;
+    task.axis = Axis::data;
+    for (const Segment& segment : segments) task.count += segment.count;
+    task.bytes = task.count * static_cast<std::int64_t>(size_of(in_.techniques.dtype));
+    return append(task, std::move(deps));
+  }
+
+  /// The weights of a pass are gathered while the pass before it runs.
+  void gather_weights(const Action& action) {
+    if (!in_.techniques.shares_parameters() || action.phase == Phase::weight_grad) return;
+    std::vector<Segment> segments;
+    for (const Segment& segment : in_.layout.segments) {
+      const auto& stages = segment.tied_stages;
+      if (std::find(stages.begin(), stages.end(), action.stage) != stages.end()) segments.push_back(segment);
+    }
+    const auto begin = static_cast<std::int32_t>(result_.tasks.size());
+    gathered_ = gather(id_of(action.phase, 0, action.microbatch, action.stage), segments, {begin_of_pass_});
+    begin_of_pass_ = begin < static_cast<std::int32_t>(result_.tasks.size()) ? begin : -1;
   }
 
   void sum_tied(int bucket) {
@@ -227,7 +278,7 @@ class Builder {
     const bool elsewhere = std::any_of(b.tied_stages.begin(), b.tied_stages.end(),
                                        [&](int stage) { return in_.placement.position(stage) != at_.p; });
     if (elsewhere) deps = {append(gradient_sum(bucket, Axis::pipeline, numbers_.tied_sum(bucket)), std::move(deps))};
-    sum_over_replicas(bucket, std::move(deps));
+    sum_over_replicas(bucket, std::move(deps), 0);
   }
 
   const TaskInputs& in_;
@@ -236,8 +287,11 @@ class Builder {
   OperationNumbers numbers_;
   std::vector<std::int32_t> maker_;           ///< by (microbatch, value): the task that makes it on this rank
   std::vector<std::int32_t> gradient_maker_;  ///< by segment: the task that added to its gradient last
-  std::vector<int> open_;                     ///< by bucket: addends still to come
+  std::size_t num_rounds_;                    ///< sums of a bucket in a step
+  std::vector<int> open_;                     ///< by bucket and round: addends still to come
   std::vector<std::int32_t> complete_;        ///< the tasks behind which all gradients are whole
+  std::int32_t gathered_ = -1;                ///< the task that gathered the weights of this pass
+  std::int32_t begin_of_pass_ = -1;           ///< the task with which the pass before began
   RankTasks result_;
 };
 

@@ -10,6 +10,7 @@
 #include "parallel/mesh.h"
 #include "parallel/pipeline/schedule.h"
 #include "parallel/task_graph.h"
+#include "parallel/techniques/techniques.h"
 #include "parallel/tensor/split.h"
 
 namespace dml {
@@ -25,6 +26,9 @@ struct TaskInputs {
   const FlatLayout& layout;                   ///< of this rank
   bool clips = false;                         ///< the update waits for the global gradient norm
   bool forward_only = false;                  ///< no gradients and no update
+  /// Of ZeRO: gradients are reduce-scattered, from stage 2 on for every microbatch (those of tied weights once a step),
+  /// and weights gathered, behind the update or from stage 3 on for every pass.
+  Techniques techniques = {};
 };
 
 /// Numbers of the operations that are not nodes of the split graph.
@@ -37,6 +41,8 @@ struct OperationNumbers {
   std::int32_t update() const { return totals() + 2; }
   std::int32_t tied_sum(int bucket) const { return totals() + 3 + 2 * bucket; }
   std::int32_t bucket_sum(int bucket) const { return tied_sum(bucket) + 1; }
+  /// Weights are gathered under the number of the first of them: they do not travel between stages.
+  std::int32_t weights(ValueId first) const { return transfer(first); }
 };
 
 /// What is known of values and stages before any rank's tasks: who makes and who needs them, and how they travel.

@@ -207,7 +207,7 @@ Partition make_partition(const DividedModel& model, const StagePlan& plan, const
   p.map = plan.map;
   p.layout = flat_layout(p.split(), p.stages, p.own_stages, p.place(), options.bucket_bytes, options.decays);
   p.tasks = build_tasks(
-      {p.mesh, rank, p.placement, p.orders, p.by_microbatch, p.stages, p.layout, options.clips, options.forward_only},
+      {p.mesh, rank, p.placement, p.orders, p.by_microbatch, p.stages, p.layout, options.clips, options.forward_only, options.techniques},
       *p.map);
   return p;
 }

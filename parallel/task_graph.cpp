@@ -12,9 +12,14 @@ std::string_view name_of(TaskKind kind) {
     case TaskKind::receive: return "receive";
     case TaskKind::all_reduce: return "all_reduce";
     case TaskKind::all_gather: return "all_gather";
+    case TaskKind::reduce_scatter: return "reduce_scatter";
     case TaskKind::update: return "update";
   }
   return "?";
+}
+
+bool is_collective(TaskKind kind) {
+  return kind == TaskKind::all_reduce || kind == TaskKind::all_gather || kind == TaskKind::reduce_scatter;
 }
 
 std::string TaskId::to_string() const {

@@ -13,8 +13,9 @@
 
 namespace dml {
 
-enum class TaskKind : std::uint8_t { load, compute, send, receive, all_reduce, all_gather, update };
+enum class TaskKind : std::uint8_t { load, compute, send, receive, all_reduce, all_gather, reduce_scatter, update };
 std::string_view name_of(TaskKind kind);
+bool is_collective(TaskKind kind);
 
 /// Queues of one rank: tasks of one queue run in order.
 enum class QueueId : std::uint8_t { compute, tensor_comm, pipeline_send, pipeline_receive, data_comm };

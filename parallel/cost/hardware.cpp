@@ -169,6 +169,8 @@ double Peaks::efficiency_at(double flops) const {
 
 void Hardware::check() const {
   require_not_negative(launch_seconds, "the launch of a task");
+  require_not_negative(dispatch_seconds, "the dispatch of a task");
+  require_not_negative(step_seconds, "what a step takes beside its tasks");
   require_not_negative(memory_bytes, "the memory of a device");
   require(cores_per_host >= 0, "the number of cores of a host", cores_per_host, "0 or more");
   require(ranks_per_host >= 0, "the number of ranks of a host", ranks_per_host, "0 or more");

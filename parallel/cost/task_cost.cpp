@@ -15,12 +15,16 @@ CommGroup group_of(const Mesh& mesh, int rank, Axis axis) {
   return {static_cast<int>(ranks.size()), ranks.size() > 1 ? ranks[1] - ranks[0] : 1};
 }
 
+CommKind kind_of_collective(TaskKind kind) {
+  if (kind == TaskKind::all_gather) return CommKind::all_gather;
+  return kind == TaskKind::reduce_scatter ? CommKind::reduce_scatter : CommKind::all_reduce;
+}
+
 double seconds_of_communication(const Hardware& hardware, const Partition& rank, const Task& task) {
   const auto bytes = static_cast<double>(task.bytes);
   if (task.kind == TaskKind::send) return seconds_of_send(hardware, bytes, rank.rank, task.peer);
   if (task.kind == TaskKind::receive) return seconds_of_send(hardware, bytes, task.peer, rank.rank);
-  const CommKind kind = task.kind == TaskKind::all_gather ? CommKind::all_gather : CommKind::all_reduce;
-  return seconds_of(hardware, kind, bytes, group_of(rank.mesh, rank.rank, task.axis));
+  return seconds_of(hardware, kind_of_collective(task.kind), bytes, group_of(rank.mesh, rank.rank, task.axis));
 }
 
 class TaskPrices {

@@ -86,7 +86,8 @@ const PricedGraph& DividedPrices::priced(std::int64_t samples) {
   const auto found = graphs_.find(samples);
   if (found != graphs_.end()) return found->second;
   const Graph& whole = model_.graph(samples);
-  PricedGraph priced{split_graph(whole, plan_split(whole, place_.size, mode_), place_), {}, {}};
+  PricedGraph priced{
+      split_graph(whole, plan_split(whole, place_.size, mode_), place_), {}, hardware_.dispatch_seconds, {}};
   const Graph& graph = priced.split.graph;
   for (NodeId id = 0; id < graph.num_nodes(); ++id)
     priced.seconds.push_back(seconds_of_node(hardware_, graph, graph.node(id), compute_, place_.size));

@@ -136,7 +136,7 @@ class StepEnd {
     if (pricing.options.clips) seconds_ += update_;
   }
 
-  double seconds() const { return seconds_; }
+  double seconds() const { return seconds_ + pricing_.hardware.step_seconds; }
   /// Mean over positions.
   double compute() const { return compute_; }
   double exposed() const { return exposed_; }

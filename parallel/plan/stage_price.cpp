@@ -43,6 +43,7 @@ class StagePricer {
     std::unordered_map<ValueId, double> ready;  // of what collectives make
     double now = 0;
     double end = 0;
+    double issued = 0;
     for (const NodeId id : nodes_) {
       const Node& node = graph_.node(id);
       if (std::find(phases.begin(), phases.end(), node.phase) == phases.end()) continue;
@@ -56,6 +57,7 @@ class StagePricer {
         continue;
       }
       now = std::max(now, inputs);
+      issued += priced_.dispatch_seconds;
       if (is_collective(node)) {
         ready[node.outputs[0]] = now + priced_.seconds[index(id)];
         end = std::max(end, ready[node.outputs[0]]);
@@ -63,7 +65,7 @@ class StagePricer {
         now += priced_.seconds[index(id)];
       }
     }
-    return std::max(now, end);
+    return std::max({now, end, issued});
   }
 
   void add_node(const Node& node, double seconds) {

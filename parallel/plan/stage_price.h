@@ -37,6 +37,7 @@ StagePrice between(const StagePrice& a, const StagePrice& b, double part);
 struct PricedGraph {
   SplitGraph split;
   std::vector<double> seconds;  ///< by node: alone, of collectives from the last rank's arrival
+  double dispatch_seconds = 0;  ///< the least for each task, over a pass
   /// By value: the part of it that a rank keeps; empty: all of each.
   std::vector<double> kept_parts;
 };

@@ -35,9 +35,15 @@ chakra::NodeType type_of(TaskKind kind) {
     case TaskKind::send: return chakra::COMM_SEND_NODE;
     case TaskKind::receive: return chakra::COMM_RECV_NODE;
     case TaskKind::all_reduce:
-    case TaskKind::all_gather: return chakra::COMM_COLL_NODE;
+    case TaskKind::all_gather:
+    case TaskKind::reduce_scatter: return chakra::COMM_COLL_NODE;
   }
   return chakra::INVALID_NODE;
+}
+
+chakra::CollectiveCommType collective_type_of(TaskKind kind) {
+  if (kind == TaskKind::all_gather) return chakra::ALL_GATHER;
+  return kind == TaskKind::reduce_scatter ? chakra::REDUCE_SCATTER : chakra::ALL_REDUCE;
 }
 
 class ChakraWriter {
@@ -97,8 +103,7 @@ class ChakraWriter {
   void describe_communication(chakra::Node& node, const Task& task) {
     add_attribute(node, "comm_size").set_int64_val(task.bytes);
     if (node.type() == chakra::COMM_COLL_NODE) {
-      add_attribute(node, "comm_type")
-          .set_int64_val(task.kind == TaskKind::all_reduce ? chakra::ALL_REDUCE : chakra::ALL_GATHER);
+      add_attribute(node, "comm_type").set_int64_val(collective_type_of(task.kind));
       add_attribute(node, "pg_name").set_string_val(std::to_string(groups_.number_of(group_of(task))));
       return;
     }
@@ -142,7 +147,8 @@ class ChakraWriter {
     const Graph& graph = partition_.split().graph;
     if (task.node != kNone) return graph.node(task.node).name;
     if (task.value != kNone) return fmt::format("{} {}", name_of(task.kind), graph.value(task.value).name);
-    if (task.kind == TaskKind::all_reduce) return task.axis == Axis::world ? "totals of the step" : "gradients";
+    if (task.kind == TaskKind::all_gather) return "weights";
+    if (is_collective(task.kind)) return task.axis == Axis::world ? "totals of the step" : "gradients";
     return task.kind == TaskKind::update ? "update of the weights" : "totals of this rank";
   }
 

@@ -126,12 +126,25 @@ class ProgramBuilder {
     program_.tasks.push_back(std::move(drawn));
   }
 
+  static std::string operation_of(TaskKind kind) {
+    switch (kind) {
+      case TaskKind::all_reduce: return "AllReduce";
+      case TaskKind::all_gather: return "AllGather";
+      case TaskKind::reduce_scatter: return "ReduceScatter";
+      case TaskKind::update: return "Update";
+      default: return "Totals";
+    }
+  }
+
+  static bool sums_gradients(const Task& task) {
+    return (task.kind == TaskKind::all_reduce && task.axis != Axis::world) || task.kind == TaskKind::reduce_scatter;
+  }
+
   static void describe_step_task(DrawnTask& drawn, const Partition& rank, const Task& task) {
-    drawn.operation = task.kind == TaskKind::all_reduce ? "AllReduce"
-                      : task.kind == TaskKind::update   ? "Update"
-                                                        : "Totals";
+    drawn.operation = operation_of(task.kind);
     drawn.name = task.kind == TaskKind::update ? "update of the weights" : "totals of the step";
-    if (task.kind != TaskKind::all_reduce || task.axis == Axis::world) return;
+    if (task.kind == TaskKind::all_gather) drawn.name = "weights of the replicas";
+    if (!sums_gradients(task)) return;
     drawn.name = task.axis == Axis::data ? "gradients over replicas" : "gradients of tied weights";
     for (const Segment& segment : rank.layout.segments) {
       if (segment.begin >= task.begin && segment.begin < task.begin + task.count)

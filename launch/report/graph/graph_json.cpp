@@ -47,7 +47,7 @@ Json task_json(const DrawnTask& task) {
                {"kind", name_of(task.kind)},  {"name", task.name},
                {"operation", task.operation}, {"position", task.position},
                {"stage", task.stage},         {"layer", task.layer}};
-  if (task.kind == TaskKind::all_reduce || task.kind == TaskKind::all_gather)
+  if (is_collective(task.kind))
     json["group"] = std::string(1, letter_of(task.axis));
   json["inputs"] = task.inputs;
   if (!task.transfers.empty()) json["receives"] = task.transfers;

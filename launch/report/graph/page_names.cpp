@@ -45,7 +45,7 @@ std::string counted(std::size_t number, std::string_view word) {
 }
 
 std::string fill_of(const DrawnTask& task) {
-  if (task.kind == TaskKind::all_reduce || task.kind == TaskKind::all_gather) return "#f7d6a8";
+  if (is_collective(task.kind)) return "#f7d6a8";
   switch (task.id.phase) {
     case Phase::forward:
     case Phase::recompute: return "#cfe3fb";

@@ -27,7 +27,7 @@ std::string work_text(const DrawnCost& cost) {
 DrawnCost sum(DrawnCost total, const std::vector<DrawnCost>& costs) { return total_of({total, total_of(costs)}); }
 
 bool is_gradient_sum(const DrawnTask& task) {
-  return task.kind == TaskKind::all_reduce && task.id.phase == Phase::update && task.axis != Axis::world;
+  return is_collective(task.kind) && task.id.phase == Phase::update && task.axis != Axis::world;
 }
 
 bool sums_gradients(const DrawnProgram& program) {
