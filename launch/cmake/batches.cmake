@@ -1,5 +1,5 @@
 # Compiles the sources of each folder as one, in half the time: headers are read and templates compiled once. A change then
-# compiles its folder again; -DCMAKE_UNITY_BUILD=OFF compiles file by file, as the builds with thread checks do.
+# compiles its folder again; -DCMAKE_UNITY_BUILD=OFF compiles file by file.
 option(CMAKE_UNITY_BUILD "Compile each folder as one source" ON)
 
 function(dml_batch_by_folder target)
