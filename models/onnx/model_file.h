@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "models/graph.h"
+#include "models/onnx/multi_device.h"
 
 namespace dml {
 
@@ -93,6 +94,13 @@ class OnnxModel {
   /// several, tied ones get the value that they were trained as. External data stays external (in PATH.data), and is
   /// made so above 1 GB. Files are written beside and renamed. Throws IoError.
   void save(const std::string& path, const WeightLookup& trained, const BuildOptions& options = {}) const;
+
+  /// What the file says of devices; its nodes read untied initializers by their own names. Throws ModelError where
+  /// annotations are damaged, or speak of configurations or tensors that are not there.
+  DevicePlan device_plan(const BuildOptions& options = {}) const;
+  /// Writes the model as `save` does, at its own weights and with another plan: the nodes are those of device_plan with
+  /// the same options. Without weights they stay as they are, external data where its file was. Throws IoError.
+  void save_plan(const std::string& path, const DevicePlan& plan, const BuildOptions& options, bool weights) const;
 
  private:
   std::unique_ptr<const Content> content_;

@@ -5,6 +5,7 @@
 
 #include "kernels/error.h"
 #include "models/onnx/content.h"
+#include "models/onnx/multi_device_proto.h"
 #include "models/onnx/proto_file.h"
 #include "models/onnx/rewrite.h"
 #include "models/onnx/tensor_payload.h"
@@ -143,21 +144,46 @@ void separate(onnx::GraphProto& graph, const OnnxModel::Content& content, const 
   }
 }
 
-}  // namespace
+/// The model of the file; untied initializers are several.
+onnx::ModelProto separated(const OnnxModel::Content& content, const BuildOptions& options) {
+  onnx::ModelProto proto(*content.proto);
+  if (!options.unties.empty()) separate(*proto.mutable_graph(), content, options.unties);
+  return proto;
+}
 
-void OnnxModel::save(const std::string& path, const WeightLookup& trained, const BuildOptions& options) const {
-  onnx::ModelProto proto(*content_->proto);
+/// Gives all initializers their payloads; returns the indices of those that were external data.
+std::set<int> set_payloads(onnx::ModelProto& proto, const OnnxModel::Content& content, const WeightLookup& trained,
+                           const BuildOptions& options) {
   onnx::GraphProto& graph = *proto.mutable_graph();
-  if (!options.unties.empty()) separate(graph, *content_, options.unties);
-  Payloads payloads(*content_, trained, options);
+  Payloads payloads(content, trained, options);
   std::set<int> outside;
   for (int i = 0; i < graph.initializer_size(); ++i) {
     onnx::TensorProto& tensor = *graph.mutable_initializer(i);
-    const OnnxInitializer* like = content_->find(tensor.name());
-    if (like == nullptr) like = content_->find(tensor.name().substr(0, tensor.name().rfind('#')));
+    const OnnxInitializer* like = content.find(tensor.name());
+    if (like == nullptr) like = content.find(tensor.name().substr(0, tensor.name().rfind('#')));
     if (tensor.data_location() == onnx::TensorProto::EXTERNAL) outside.insert(i);
     payloads.set(tensor, tensor.name(), *like);
   }
+  return outside;
+}
+
+}  // namespace
+
+void OnnxModel::save(const std::string& path, const WeightLookup& trained, const BuildOptions& options) const {
+  onnx::ModelProto proto = separated(*content_, options);
+  const std::set<int> outside = set_payloads(proto, *content_, trained, options);
+  write_proto(proto, path, outside);
+}
+
+DevicePlan OnnxModel::device_plan(const BuildOptions& options) const {
+  return read_device_plan(options.unties.empty() ? *content_->proto : separated(*content_, options));
+}
+
+void OnnxModel::save_plan(const std::string& path, const DevicePlan& plan, const BuildOptions& options,
+                          bool weights) const {
+  onnx::ModelProto proto = separated(*content_, options);
+  const std::set<int> outside = weights ? set_payloads(proto, *content_, nullptr, options) : std::set<int>{};
+  write_device_plan(proto, plan);
   write_proto(proto, path, outside);
 }
 
