@@ -68,20 +68,13 @@ std::string option_groups(Style style) {
   for (const OptionSpec& spec : option_table()) {
     if (spec.group != group) text += "\n" + style.heading(spec.group) + "\n";
     group = spec.group;
-    const std::string otherwise = default_of(spec);
-    text += entry("--" + spec.name, spec.value,
-                  otherwise.empty() ? spec.help : fmt::format("{} [{}]", spec.help, otherwise), style);
+    text += entry("--" + spec.name, spec.value, help_of(spec), style);
     if (spec.name == "dump") {
-      text += entry("--config", "FILE.toml",
-                    "reads options from a file, keys without the dashes; the command line goes over it", style);
+      const OwnOption& config = common_options().front();
+      text += entry(fmt::format("--{}", config.name), std::string(config.value), config.help, style);
     }
   }
   return text;
-}
-
-std::string usage_of(const CommandSpec& command) {
-  return fmt::format("dmltrain {}{}{} [OPTIONS]", command.name, command.arguments.empty() ? "" : " ",
-                     command.arguments);
 }
 
 std::string usage(std::span<const CommandSpec> commands, Style style) {
@@ -100,29 +93,11 @@ std::string usage(std::span<const CommandSpec> commands, Style style) {
   return text + "\n";
 }
 
-/// Where the preset differs from the defaults, as a command line.
-std::string preset_text() {
-  std::string text = "Without --model and --data it trains a small GPT on a built-in English text, as by";
-  for (const OptionSpec& spec : option_table()) {
-    const auto values = spec.get(preset());
-    if (values != spec.get(Config{})) text += fmt::format(" --{} {}", spec.name, fmt::join(values, ","));
-  }
-  return text + ".";
-}
-
 std::string examples(Style style) {
   std::string text = "\n" + style.heading("Examples") + "\n";
-  const auto example = [&](std::string_view does, std::string_view command) {
-    text += fmt::format("  {}\n    {}\n", style.faint(fmt::format("# {}", does)), command);
-  };
-  example("the built-in GPT on eight ranks, as processes or as threads", "mpirun -np 8 dmltrain --d 2 --p 2 --t 2");
-  example("the same in one process, without MPI", "dmltrain --d 2 --p 2 --t 2");
-  example("a model and data of your own",
-          "dmltrain --model m.onnx --data text:book.txt --batch 32 --steps 1000 --save trained.onnx");
-  example("a run again, with another learning rate",
-          "dmltrain --config runs/2026-01-31_12-00-00/config.toml --lr 1e-3");
-  example("a model that splits over a pipeline of four",
-          "mpirun -np 4 dmltrain --p 4 --microbatches 8 --schedule 1f1b");
+  for (const HelpExample& example : help_examples()) {
+    text += fmt::format("  {}\n    {}\n", style.faint(fmt::format("# {}", example.does)), example.command);
+  }
   return text;
 }
 
@@ -161,14 +136,43 @@ std::string topic_list(Style style) {
 
 }  // namespace
 
+std::span<const HelpExample> help_examples() {
+  static constexpr HelpExample kExamples[] = {
+      {"the built-in GPT on eight ranks, as processes or as threads", "mpirun -np 8 dmltrain --d 2 --p 2 --t 2"},
+      {"the same in one process, without MPI", "dmltrain --d 2 --p 2 --t 2"},
+      {"a model and data of your own",
+       "dmltrain --model m.onnx --data text:book.txt --batch 32 --steps 1000 --save trained.onnx"},
+      {"a run again, with another learning rate", "dmltrain --config runs/2026-01-31_12-00-00/config.toml --lr 1e-3"},
+      {"a model that splits over a pipeline of four", "mpirun -np 4 dmltrain --p 4 --microbatches 8 --schedule 1f1b"},
+  };
+  return kExamples;
+}
+
+std::string help_of(const OptionSpec& spec) {
+  const std::string otherwise = default_of(spec);
+  return otherwise.empty() ? spec.help : fmt::format("{} [{}]", spec.help, otherwise);
+}
+
+std::string usage_of(const CommandSpec& command) {
+  return fmt::format("dmltrain {}{}{} [OPTIONS]", command.name, command.arguments.empty() ? "" : " ",
+                     command.arguments);
+}
+
+std::string preset_text() {
+  std::string text = "Without --model and --data it trains a small GPT on a built-in English text, as by";
+  for (const OptionSpec& spec : option_table()) {
+    const auto values = spec.get(preset());
+    if (values != spec.get(Config{})) text += fmt::format(" --{} {}", spec.name, fmt::join(values, ","));
+  }
+  return text + ".";
+}
+
 std::string help_page(std::span<const CommandSpec> commands, Style style) {
-  std::string text = fmt::format("{}\nTrains ONNX models over d x p x t ranks: data, pipeline and tensor parallel.\n\n",
-                                 style.strong(version_text()));
+  std::string text = fmt::format("{}\n{}\n\n", style.strong(version_text()), kHelpSummary);
   text += usage(commands, style);
   text += "\n" + wrapped(preset_text(), 0) + "\n";
   text += option_groups(style);
-  text += "\n" + style.heading("Exit codes") +
-          "\n  0 done, 1 check failed, 2 bad input, 3 loss not finite, 4 communication, 5 device or memory, 70 a bug\n";
+  text += fmt::format("\n{}\n  {}\n", style.heading("Exit codes"), wrapped(kHelpExitCodes, 2));
   return text + examples(style);
 }
 

@@ -157,7 +157,7 @@ void Parser::refuse_unknown(std::span<const std::string> arguments) const {
   const std::string word = first == arguments.end() ? unknown.front() : *first;
   if (!word.starts_with('-')) refuse_word(word);
   std::vector<std::string_view> names = option_names();
-  names.insert(names.end(), {"config", "help", "version"});
+  for (const OwnOption& common : common_options()) names.push_back(common.name);
   if (const Subcommand* command = parsed()) {
     for (const OwnOption& own : command->spec->options) names.push_back(own.name);
   }
@@ -285,6 +285,15 @@ Command Parser::parse(std::span<const std::string> arguments) {
 }
 
 }  // namespace
+
+std::span<const OwnOption> common_options() {
+  static constexpr OwnOption kOptions[] = {
+      {"config", "FILE.toml", "reads options from a file, keys without the dashes; the command line goes over it"},
+      {"help", "", "says what there is, of dmltrain or of a command"},
+      {"version", "", "says which dmltrain this is"},
+  };
+  return kOptions;
+}
 
 std::string Command::text(std::string_view option, std::string_view otherwise) const {
   const auto given = own.find(option);

@@ -25,6 +25,9 @@ struct OwnOption {
   bool is_list = false;  ///< can be given several times
 };
 
+/// What the command line takes everywhere beside the option table: --config, --help, --version.
+std::span<const OwnOption> common_options();
+
 /// `dmltrain NAME ARGUMENTS [OPTIONS]`: all that is no training.
 struct CommandSpec {
   std::string_view name;       ///< of one or two words: "model show"

@@ -35,6 +35,7 @@ OptionSpec text_option(OptionSpec row, Access access) {
 template <typename Access>
 OptionSpec name_option(OptionSpec row, const std::vector<std::string_view>& names, bool auto_is_empty, Access access) {
   row.kind = OptionKind::text;
+  row.choices.assign(names.begin(), names.end());
   row.set = [access, names, auto_is_empty](Config& c, std::span<const std::string> values) {
     const std::string_view name = names[parse_choice(values.back(), names)];
     access(c) = auto_is_empty && name == kAuto ? std::string_view{} : name;
@@ -50,6 +51,7 @@ OptionSpec name_option(OptionSpec row, const std::vector<std::string_view>& name
 template <typename Access>
 OptionSpec enum_option(OptionSpec row, const std::vector<std::string_view>& names, Access access) {
   row.kind = OptionKind::text;
+  row.choices.assign(names.begin(), names.end());
   row.set = [access, names](Config& c, std::span<const std::string> values) {
     using Enum = std::remove_cvref_t<decltype(access(c))>;
     access(c) = static_cast<Enum>(parse_choice(values.back(), names));

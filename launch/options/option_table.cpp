@@ -38,6 +38,7 @@ std::string schedule_names() {
 
 /// The name of a schedule, or file:F.
 OptionSpec schedule_option(OptionSpec spec) {
+  for (const ScheduleDef& schedule : all_schedules()) spec.choices.emplace_back(schedule.name);
   spec.set = [](Config& c, std::span<const std::string> values) {
     if (!values.back().starts_with("file:")) {
       std::vector<std::string_view> names;
@@ -201,9 +202,10 @@ void add_data(Table& table) {
 
 /// "f32" or "bf16".
 OptionSpec dtype_option(OptionSpec spec) {
+  static constexpr std::string_view kTypeNames[] = {"f32", "bf16"};
+  spec.choices.assign(std::begin(kTypeNames), std::end(kTypeNames));
   spec.set = [](Config& c, std::span<const std::string> values) {
     constexpr DataType kTypes[] = {DataType::f32, DataType::bf16};
-    constexpr std::string_view kTypeNames[] = {"f32", "bf16"};
     c.layout.techniques.dtype = kTypes[parse_choice(values.back(), kTypeNames)];
   };
   spec.get = [](const Config& c) { return std::vector<std::string>{std::string(name_of(c.layout.techniques.dtype))}; };
@@ -212,6 +214,7 @@ OptionSpec dtype_option(OptionSpec spec) {
 
 OptionSpec zero_option(OptionSpec spec) {
   spec.kind = OptionKind::number;
+  for (int stage = 0; stage <= Techniques::kMostZero; ++stage) spec.choices.push_back(std::to_string(stage));
   spec.set = [](Config& c, std::span<const std::string> values) {
     c.layout.techniques.zero = static_cast<int>(parse_integer(values.back(), 0, Techniques::kMostZero));
   };

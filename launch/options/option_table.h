@@ -27,6 +27,7 @@ struct OptionSpec {
   std::function<std::vector<std::string>(const Config&)> get;
   /// What --help says of the default, where that is not the value itself.
   std::string otherwise;
+  std::vector<std::string> choices = {};  ///< the values there are; empty where they have no list
 };
 
 /// In the order of --help.
