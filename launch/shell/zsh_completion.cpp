@@ -19,7 +19,14 @@ _dmltrain() {
   training=(
 )";
 
-/// Inside double quotes would be `$`; in single quotes only the quote itself must be written otherwise.
+// Loaded by zsh as the function itself, the file does it; sourced, it says who does.
+constexpr std::string_view kZshTail = R"(  _arguments -S $own $training
+}
+
+if [[ ${funcstack[1]-} == _dmltrain ]]; then _dmltrain "$@"; else compdef _dmltrain dmltrain; fi
+)";
+
+/// In single quotes, where only the quote itself must be written otherwise.
 std::string zsh_quoted(std::string_view text) {
   std::string out = "'";
   for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
@@ -81,7 +88,7 @@ std::string zsh_completion(std::span<const CommandSpec> commands) {
   }
   text += fmt::format("    *) own=({}) ;;\n  esac\n",
                       zsh_quoted(fmt::format("1:command:({})", fmt::join(next_words(words, ""), " "))));
-  return text + "  _arguments -S $own $training\n}\n\n_dmltrain \"$@\"\n";
+  return text + std::string(kZshTail);
 }
 
 std::string completion(std::string_view shell, std::span<const CommandSpec> commands) {
