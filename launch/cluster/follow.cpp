@@ -70,7 +70,7 @@ int follow_job(const std::string& id, Terminal& terminal) {
     const std::string text = log.added(jobs.front().log);
     if (!text.empty()) terminal.print(text);
     if (all_over(jobs)) return outcome(jobs);
-    terminal.show_live(live_line(jobs));
+    if (terminal.live()) terminal.show_live(live_line(jobs));
     std::this_thread::sleep_for(kBetweenLooks);
   }
 }

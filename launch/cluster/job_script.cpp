@@ -120,17 +120,19 @@ std::string container_lines(const JobRequest& request) {
 }
 
 std::string binding_reason(const JobRequest& request) {
-  const std::string_view rank = request.gpus_per_node > 0 ? "One rank per GPU; all see the node's GPUs" : "";
+  const std::string_view gpus =
+      request.gpus_per_node > 0 ? "# One rank per GPU; all see all GPUs of their node, which NCCL needs to join them.\n"
+                                : "";
   const std::string cores = request.cpus_per_task > 0 ? fmt::format("Each rank is bound to {} of its own",
                                                                     plural(request.cpus_per_task, "core"))
                                                       : "Ranks are not bound: they share the node's cores";
-  return rank.empty() ? cores : fmt::format("{}, which NCCL needs to join them. {}", rank, cores);
+  return fmt::format("{}# {}.\n", gpus, cores);
 }
 
 std::string srun_line(const JobRequest& request) {
   const std::string binding =
       request.cpus_per_task > 0
-          ? fmt::format("--cpus-per-task={} --cpu-bind=cores", request.cpus_per_task)  // srun inherits it no more
+          ? fmt::format("--cpus-per-task={} --cpu-bind=cores", request.cpus_per_task)  // since 22.05 not sbatch's
           : "--cpu-bind=none";
   return fmt::format("launch=(srun --mpi=pmix --distribution=block {} --kill-on-bad-exit=1)\n", binding);
 }
@@ -143,10 +145,9 @@ std::string mpirun_line(const JobRequest& request) {
 }
 
 std::string launch_lines(const JobRequest& request) {
-  return fmt::format(
-             "\n# Ranks follow each other inside a node, so that the last axis of --order stays there.\n# {}.\n",
-             binding_reason(request)) +
-         (request.launcher == JobLauncher::srun ? srun_line(request) : mpirun_line(request)) + container_lines(request);
+  return "\n# Ranks follow each other inside a node, so that the last axis of --order stays there.\n" +
+         binding_reason(request) + (request.launcher == JobLauncher::srun ? srun_line(request) : mpirun_line(request)) +
+         container_lines(request);
 }
 
 constexpr std::string_view kBegin = R"sh(
@@ -162,6 +163,7 @@ log_begin=$(stat -c %s "$log" 2>/dev/null || echo 0)
 training=
 stopped_by=
 interrupted=
+# shellcheck disable=SC2317  # the traps call it
 stop() {
   stopped_by=$1
   interrupted=yes
@@ -213,6 +215,8 @@ scancel --state=PENDING "$job"  # the rest of the chain would fail alike
 
 constexpr std::string_view kReason = R"sh(
 reason=$(tail -c +"$((log_begin + 1))" "$log" | grep -a -m 1 'dmltrain: error: ')
+# A rank that is killed cannot say so.
+[[ -n $reason || $status -le 128 ]] || reason="signal $((status - 128)); 9 is often too little memory"
 echo "dmltrain job $job: failed with exit code $status: ${reason#*dmltrain: error: }"
 exit "$status"
 )sh";

@@ -12,12 +12,9 @@
 namespace dml {
 namespace {
 
-/// The first line of what a program complained of.
+/// What a program complained of.
 std::string complaint(const ProgramResult& result) {
-  std::istringstream lines(result.errors);
-  std::string line;
-  std::getline(lines, line);
-  return line.empty() ? fmt::format("exit code {}", result.exit_code) : line;
+  return result.errors.empty() ? fmt::format("exit code {}", result.exit_code) : result.errors;
 }
 
 /// Standard output of one of Slurm's commands.
@@ -112,8 +109,10 @@ void cancel_job(const std::string& id, bool now) {
     return;
   }
   asked({"scancel", "--state=PENDING", id});
+  const std::vector<SlurmJob> jobs = find_jobs(id);
+  const bool runs = std::any_of(jobs.begin(), jobs.end(), [](const SlurmJob& job) { return job.state == "RUNNING"; });
   // The script has the training save, and then cancels the job.
-  asked({"scancel", "--batch", "--signal=USR2", "--state=RUNNING", id});
+  if (runs) asked({"scancel", "--batch", "--signal=USR2", "--state=RUNNING", id});
 }
 
 }  // namespace dml

@@ -265,6 +265,8 @@ JobRequest job_request(const Command& command, HasPmix has_pmix) {
   job.tasks_per_node = choose_tasks_per_node(options, job, config.layout);
   config.layout.d = choose_replicas(job, config.layout);
   job.program = options.text("program", job.container.empty() ? this_program() : "dmltrain");
+  // A rank that is bound sees its own cores alone, and would share them among the node's ranks.
+  if (config.threads == 0) config.threads = job.cpus_per_task;
   job.training = training_words(config);
   job.layout = fmt::format("d={} p={} t={}", config.layout.d, config.layout.p, config.layout.t);
   job.run = config.run;

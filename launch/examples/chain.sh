@@ -1,0 +1,84 @@
+#!/bin/bash
+# dmltrain: 8 ranks on 2 nodes, d=2 p=2 t=2. Written by `dmltrain submit`; for sbatch.
+#SBATCH --job-name=dmltrain
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=4
+#SBATCH --time=1:00:00
+# A job that starts again goes on in the same log.
+#SBATCH --output=dmltrain-%A.log
+#SBATCH --open-mode=append
+# After preemption or the loss of a node Slurm starts it again.
+#SBATCH --requeue
+# So long before the time limit this script gets SIGUSR1, and the training saves.
+#SBATCH --signal=B:USR1@120
+# Jobs that follow each other, each from where the one before it stopped.
+#SBATCH --array=1-10%1
+
+set -u
+job=$SLURM_ARRAY_JOB_ID
+log=dmltrain-$job.log
+# Shared by every start of this job: each goes on from the newest checkpoint in it.
+run=runs/chain
+
+# Ranks follow each other inside a node, so that the last axis of --order stays there.
+# Ranks are not bound: they share the node's cores.
+launch=(mpirun --quiet -np 8 --map-by ppr:4:node --rank-by slot --bind-to none)
+
+# An earlier job of the chain, or an earlier start, may have brought the training to its end.
+if [[ -e $run/finished ]]; then
+  echo "dmltrain job $job: the training in $run is done"
+  exit 0
+fi
+log_begin=$(stat -c %s "$log" 2>/dev/null || echo 0)
+
+# A signal to this script becomes SIGUSR1 for the launcher, which hands it to all ranks: they end
+# their step, save, and exit with code 75.
+training=
+stopped_by=
+interrupted=
+# shellcheck disable=SC2317  # the traps call it
+stop() {
+  stopped_by=$1
+  interrupted=yes
+  [[ -z $training ]] || kill -USR1 "$training" 2>/dev/null
+}
+trap 'stop USR1' USR1
+trap 'stop USR2' USR2
+trap 'stop TERM' TERM
+
+"${launch[@]}" dmltrain \
+  --d 2 --p 2 --t 2 --steps 100000 --checkpoint-every 500 --run "$run" --resume auto &
+training=$!
+
+# `wait` also ends when a signal comes: until it is the training that ended.
+while :; do
+  interrupted=
+  wait "$training"
+  status=$?
+  [[ -n $interrupted ]] || break
+done
+
+if [[ $status -eq 0 ]]; then
+  touch "$run/finished"
+  echo "dmltrain job $job: done, in $run"
+  exit 0
+fi
+
+# 75: saved. Above 128: the signal came before there was anything to save.
+if [[ $status -eq 75 || (-n $stopped_by && $status -gt 128) ]]; then
+  echo "dmltrain job $job: stopped by ${stopped_by:-a signal}, goes on from $run"
+  case $stopped_by in
+    USR2) scancel "$job" ;;  # `dmltrain submit cancel`
+    USR1)  # the time limit: the next job of the chain goes on, if there is one
+      [[ $SLURM_ARRAY_TASK_ID -eq $SLURM_ARRAY_TASK_MAX ]] || exit 0
+      ;;
+  esac
+  exit 75  # after SIGTERM Slurm knows whether to start it again
+fi
+scancel --state=PENDING "$job"  # the rest of the chain would fail alike
+
+reason=$(tail -c +"$((log_begin + 1))" "$log" | grep -a -m 1 'dmltrain: error: ')
+# A rank that is killed cannot say so.
+[[ -n $reason || $status -le 128 ]] || reason="signal $((status - 128)); 9 is often too little memory"
+echo "dmltrain job $job: failed with exit code $status: ${reason#*dmltrain: error: }"
+exit "$status"
