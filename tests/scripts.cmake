@@ -45,13 +45,18 @@ if(NOT DML_SANITIZE)
   dml_script_test(launch.compare parity 120 ${DML_CORES} ${DML_PYTHON} tests/launch/compare.py
                   --binary $<TARGET_FILE:dmltrain>)
   dml_script_test(launch.compare_trace unit 120 1 ${DML_PYTHON} tests/launch/compare_trace.py --binary $<TARGET_FILE:dmltrain>)
+  dml_script_test(launch.doctor unit 300 ${DML_CORES} ${DML_PYTHON} tests/launch/doctor.py --binary $<TARGET_FILE:dmltrain>
+                  --faulty $<TARGET_FILE:dmltrain_faulty>)
   dml_script_test(launch.shell unit 120 1 ${DML_PYTHON} tests/launch/shell.py --binary $<TARGET_FILE:dmltrain>)
   dml_script_test(launch.install unit 120 1 ${DML_PYTHON} tests/launch/install.py --build ${CMAKE_BINARY_DIR})
   dml_script_test(launch.packages unit 60 1 ${DML_PYTHON} tests/launch/packages.py --binary $<TARGET_FILE:dmltrain>)
   dml_script_test(trace parity 120 ${DML_CORES} ${DML_PYTHON} tests/launch/trace.py --binary $<TARGET_FILE:dmltrain>)
   if(DML_HAVE_MPI)
+    dml_script_test(hosts mpi 300 ${DML_CORES} ${DML_PYTHON} tests/cluster/hosts.py $<TARGET_FILE:dmltrain>)
     dml_script_test(mpi.bad_input mpi 300 ${DML_CORES} ${bad_input} --mpi)
     dml_script_test(parity.mpi mpi 900 ${DML_CORES} ${parity} --suite mpi)
+    dml_script_test(doctor.mpi mpi 120 ${DML_CORES} ${DML_PYTHON} tests/launch/doctor.py --mpi
+                    --binary $<TARGET_FILE:dmltrain>)
     dml_script_test(trace.mpi mpi 120 ${DML_CORES} ${DML_PYTHON} tests/launch/trace.py --mpi
                     --binary $<TARGET_FILE:dmltrain>)
     dml_script_test(bitwise.mpi mpi 600 ${DML_CORES} ${bitwise} --mpi)
