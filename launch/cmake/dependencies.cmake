@@ -13,10 +13,15 @@ add_library(dml_dnnl INTERFACE)
 target_include_directories(dml_dnnl SYSTEM INTERFACE ${DML_DNNL_INCLUDE})
 target_link_libraries(dml_dnnl INTERFACE ${DML_DNNL_LIBRARY})
 
-# Protobuf goes before ONNX, whose package refers to it.
-find_package(Protobuf REQUIRED)
+# Protobuf goes before ONNX, whose package refers to it. From version 22 on only its own package knows all that it links
+# with; Debian 12 has none, and there CMake's module does.
+find_package(Protobuf CONFIG QUIET)
+if(NOT Protobuf_FOUND)
+  find_package(Protobuf REQUIRED)
+endif()
+# The messages are a library of their own, or part of libonnx, as conda-forge's recipes build it.
 find_path(DML_ONNX_INCLUDE onnx/onnx_pb.h)
-find_library(DML_ONNX_PROTO_LIBRARY onnx_proto)
+find_library(DML_ONNX_PROTO_LIBRARY NAMES onnx_proto onnx)
 if(NOT DML_ONNX_INCLUDE OR NOT DML_ONNX_PROTO_LIBRARY)
   message(FATAL_ERROR "onnx is missing: run launch/setup")
 endif()
