@@ -33,7 +33,7 @@ const Graph& ModelLayout::graph(std::int64_t samples) {
 const SplitPlan& ModelLayout::plan(std::int64_t samples) {
   const auto found = plans_.find(samples);
   if (found != plans_.end()) return found->second;
-  return plans_.emplace(samples, plan_split(graph(samples), mesh_.t(), divided_.mode)).first->second;
+  return plans_.emplace(samples, split_plan_of(graph(samples), mesh_.t(), divided_.mode, options_)).first->second;
 }
 
 std::shared_ptr<const SplitGraph> ModelLayout::split(int tensor_index, std::int64_t samples) {

@@ -36,6 +36,10 @@ void divide_batch(Partition& p, const PartitionOptions& options) {
 
 SplitMode choose_mode(const Graph& graph, int size, const PartitionOptions& options) {
   if (size == 1) return options.tensor_mode;
+  if (options.carried) {
+    const std::vector<bool> gathered = split_plan_of(graph, size, SplitMode::megatron, options).gathered;
+    return std::ranges::find(gathered, true) != gathered.end() ? SplitMode::gather : SplitMode::megatron;
+  }
   if (options.tensor_auto) {
     const SplitPlan gather = plan_split(graph, size, SplitMode::gather);
     const SplitPlan megatron = plan_split(graph, size, SplitMode::megatron);
@@ -161,23 +165,30 @@ std::int64_t largest_microbatch(const Mesh& mesh, const PartitionOptions& option
   return largest;
 }
 
+SplitPlan split_plan_of(const Graph& graph, int size, SplitMode mode, const PartitionOptions& options) {
+  // A plan says of each node what is gathered; the candidates of megatron hold those of gather.
+  return options.carried ? plan_split(graph, size, SplitMode::megatron, &options.carried->wishes)
+                         : plan_split(graph, size, mode);
+}
+
 DividedModel divide_model(const GraphOfBatch& graph_of, const Mesh& mesh, int tensor_index, std::int64_t samples,
                           const PartitionOptions& options) {
   const Graph whole = graph_of(samples);
   const int num_stages = placement_of(mesh, options).num_stages();
-  const std::vector<int> whole_stages = cut_stages(whole, num_stages, options.cut);
+  const std::vector<int> whole_stages = options.carried ? planned_stages(whole, num_stages, options.carried->stage_of)
+                                                        : cut_stages(whole, num_stages, options.cut);
   DividedModel model;
   model.mode = choose_mode(whole, mesh.t(), options);
   model.summary = summarize(whole, samples, whole_stages, num_stages);
   model.costs = stage_costs(whole, whole_stages, num_stages);
   const TensorPlace place{tensor_index, mesh.t()};
-  const SplitPlan plan = plan_split(whole, mesh.t(), model.mode);
+  const SplitPlan plan = split_plan_of(whole, mesh.t(), model.mode, options);
   for (const NodeId origin : split_graph(whole, plan, place).origin)
     model.stages.push_back(whole_stages[index(origin)]);
   model.notes = plan.notes;
-  model.split_of = [graph_of, place, mode = model.mode](std::int64_t size) {
+  model.split_of = [graph_of, place, mode = model.mode, options](std::int64_t size) {
     const Graph graph = graph_of(size);
-    return std::make_shared<const SplitGraph>(split_graph(graph, plan_split(graph, place.size, mode), place));
+    return std::make_shared<const SplitGraph>(split_graph(graph, split_plan_of(graph, place.size, mode, options), place));
   };
   return model;
 }

@@ -13,6 +13,7 @@
 #include "parallel/mesh.h"
 #include "parallel/pipeline/actions.h"
 #include "parallel/pipeline/schedule.h"
+#include "parallel/plan_annotations.h"
 #include "parallel/task_graph.h"
 #include "parallel/techniques/techniques.h"
 #include "parallel/tensor/split.h"
@@ -28,6 +29,7 @@ struct PartitionOptions {
   bool tensor_auto = true;                      ///< the cheaper mode by bytes
   SplitMode tensor_mode = SplitMode::megatron;
   std::vector<std::string> cut;
+  std::shared_ptr<const CarriedPlan> carried;  ///< of this mesh: in place of mode and cut
   std::int64_t bucket_bytes = 4 << 20;
   std::function<bool(const std::string&)> decays = [](const std::string&) { return true; };
   bool clips = false;
@@ -95,6 +97,9 @@ struct Partition {
 Placement placement_of(const Mesh& mesh, const PartitionOptions& options);
 /// The samples of the largest microbatch of any replica: what all ranks take their decisions by.
 std::int64_t largest_microbatch(const Mesh& mesh, const PartitionOptions& options);
+
+/// How the graph is divided over the tensor axis: in the mode that was decided, or by the carried plan.
+SplitPlan split_plan_of(const Graph& graph, int size, SplitMode mode, const PartitionOptions& options);
 
 /// Decides mode and stages by the graph of a microbatch of `samples`. Keeps `graph_of`.
 /// Throws ModelError where the layout does not fit the model.

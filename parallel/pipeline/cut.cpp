@@ -178,19 +178,11 @@ int gradient_stage(const Graph& graph, const Node& node, const std::vector<int>&
   return stage;
 }
 
-}  // namespace
-
-std::vector<int> cut_stages(const Graph& graph, int num_stages, std::span<const std::string> cut) {
+/// The stages of all nodes, from where the stages of the chain end.
+std::vector<int> stages_of_ends(const Graph& graph, const Chain& chain, const std::vector<bool>& aside,
+                                const std::vector<int>& ends) {
   std::vector<int> stages(index(graph.num_nodes()), 0);
-  if (num_stages == 1) return stages;
-  const std::vector<bool> aside = weight_only(graph);
-  const Chain chain = chain_of(graph, aside);
-  const std::vector<int> places = places_of(graph, chain);
-  if (static_cast<int>(places.size()) - 1 < num_stages) {
-    throw ModelError(fmt::format("--p {}: the model can be cut into at most {} stages", num_stages, places.size() - 1));
-  }
-  const std::vector<int> ends =
-      cut.empty() ? balanced_ends(chain, places, num_stages) : named_ends(graph, chain, num_stages, cut);
+  const int num_stages = static_cast<int>(ends.size());
   for (std::size_t i = 0, stage = 0; i < chain.nodes.size(); ++i) {
     while (static_cast<int>(i) >= ends[stage]) ++stage;
     stages[index(chain.nodes[i])] = static_cast<int>(stage);
@@ -210,6 +202,61 @@ std::vector<int> cut_stages(const Graph& graph, int num_stages, std::span<const 
     if (graph.node(id).phase != Phase::forward) stages[index(id)] = gradient_stage(graph, graph.node(id), stages);
   }
   return stages;
+}
+
+void check_planned_ends(const Graph& graph, const Chain& chain, const std::vector<int>& ends) {
+  int begin = 0;
+  for (std::size_t stage = 0; stage < ends.size(); begin = ends[stage++]) {
+    const auto computes = [&](NodeId id) { return !graph.node(id).op->is_alias; };
+    if (std::none_of(chain.nodes.begin() + begin, chain.nodes.begin() + ends[stage], computes))
+      throw ModelError(fmt::format("device annotations: pipeline stage {} of {} computes nothing", stage, ends.size()));
+    if (chain.joined[index(begin)])
+      throw ModelError(fmt::format("device annotations: stage {} begins inside of what is recomputed together", stage));
+  }
+}
+
+/// Ends of the stages that a plan gives the nodes of the chain.
+std::vector<int> planned_ends(const Graph& graph, const Chain& chain, int num_stages,
+                              const std::unordered_map<std::string, int>& stage_of) {
+  std::vector<int> ends(index(num_stages), static_cast<int>(chain.nodes.size()));
+  int stage = 0;
+  int behind_known = 0;
+  for (std::size_t i = 0; i < chain.nodes.size(); ++i) {
+    const Node& node = graph.node(chain.nodes[i]);
+    const auto known = stage_of.find(graph.value(node.outputs[0]).name);
+    if (known == stage_of.end()) continue;
+    if (known->second < stage) {
+      throw ModelError(fmt::format("device annotations: node '{}' goes back to pipeline stage {} behind stage {}",
+                                   node.name, known->second, stage));
+    }
+    for (; stage < known->second; ++stage) ends[index(stage)] = behind_known;
+    behind_known = static_cast<int>(i) + 1;
+  }
+  check_planned_ends(graph, chain, ends);
+  return ends;
+}
+
+}  // namespace
+
+std::vector<int> cut_stages(const Graph& graph, int num_stages, std::span<const std::string> cut) {
+  if (num_stages == 1) return std::vector<int>(index(graph.num_nodes()), 0);
+  const std::vector<bool> aside = weight_only(graph);
+  const Chain chain = chain_of(graph, aside);
+  const std::vector<int> places = places_of(graph, chain);
+  if (static_cast<int>(places.size()) - 1 < num_stages) {
+    throw ModelError(fmt::format("--p {}: the model can be cut into at most {} stages", num_stages, places.size() - 1));
+  }
+  const std::vector<int> ends =
+      cut.empty() ? balanced_ends(chain, places, num_stages) : named_ends(graph, chain, num_stages, cut);
+  return stages_of_ends(graph, chain, aside, ends);
+}
+
+std::vector<int> planned_stages(const Graph& graph, int num_stages,
+                                const std::unordered_map<std::string, int>& stage_of) {
+  if (num_stages == 1) return std::vector<int>(index(graph.num_nodes()), 0);
+  const std::vector<bool> aside = weight_only(graph);
+  const Chain chain = chain_of(graph, aside);
+  return stages_of_ends(graph, chain, aside, planned_ends(graph, chain, num_stages, stage_of));
 }
 
 std::string stage_label(const Graph& graph, std::span<const int> stages, int stage) {

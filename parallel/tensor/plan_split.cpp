@@ -29,8 +29,12 @@ struct Choice {
 
 class Planner {
  public:
-  Planner(const Graph& graph, int size, SplitMode mode)
-      : graph_(graph), mode_(mode), consumers_(graph.consumers()), free_(static_cast<std::size_t>(graph.num_values())) {
+  Planner(const Graph& graph, int size, SplitMode mode, const SplitWishes* wishes)
+      : graph_(graph),
+        mode_(mode),
+        wishes_(wishes),
+        consumers_(graph.consumers()),
+        free_(static_cast<std::size_t>(graph.num_values())) {
     plan_.size = size;
     plan_.values.resize(static_cast<std::size_t>(graph.num_values()));
     plan_.chosen.resize(static_cast<std::size_t>(graph.num_nodes()));
@@ -245,16 +249,58 @@ class Planner {
            table[0] >= plan_.size && !node.attrs.has("offset");
   }
 
+  /// A lookup in a table that is divided by rows: each rank adds what it has.
+  Strategy by_vocabulary(const Node& node) const {
+    const Sharding rows = Sharding::shard(0, 1, graph_.shape(node.inputs[0])[0], 1);
+    return {{rows, Sharding::replicate()}, {Sharding::partial()}};
+  }
+
+  /// The cheapest of the strategies that the wishes admit; divisions by the weight's outputs come last.
+  Choice wished(NodeId id) {
+    const Node& node = graph_.node(id);
+    const std::vector<Sharding> inputs = shardings_of(node.inputs, {});
+    std::vector<Strategy> strategies = strategies_of(node, inputs);
+    if (divides_embedding(node)) strategies.push_back(by_vocabulary(node));
+    Choice best;
+    for (const Strategy& strategy : strategies) {
+      if (wishes_->fit(graph_, node, strategy, plan_.size) == SplitWishes::Fit::no) continue;
+      const Choice choice = priced(node, inputs, strategy, {});
+      if (weight_of(node, choice) < weight_of(node, best)) best = choice;
+    }
+    if (best.cost >= kImpossible) best = wished_seed(id, inputs);
+    if (best.cost >= kImpossible) {
+      throw ModelError(fmt::format("node '{}' ({}): its device annotations divide it as it cannot run on t={}: {}",
+                                   node.name, node.op->name, plan_.size, wishes_->text_of(graph_, node)));
+    }
+    plan_.gathered[index(id)] = wishes_->fit(graph_, node, best.strategy, plan_.size) == SplitWishes::Fit::gathered;
+    return best;
+  }
+
+  Choice wished_seed(NodeId id, const std::vector<Sharding>& inputs) const {
+    const Node& node = graph_.node(id);
+    Choice best;
+    double least = kImpossible;
+    for (const Strategy& strategy : seeds(node)) {
+      const SplitWishes::Fit fit = wishes_->fit(graph_, node, strategy, plan_.size);
+      if (fit == SplitWishes::Fit::no || !sensible(strategy)) continue;
+      const Choice here = priced(node, inputs, strategy, {});
+      const Choice behind = fit == SplitWishes::Fit::gathered ? Choice{strategy, 0, 0} : trial(id, strategy);
+      const double cost = here.cost + behind.cost + behind.gathers * kGatherPenalty;
+      if (cost >= least) continue;
+      least = cost;
+      best = here;
+    }
+    return best;
+  }
+
   Choice decide(NodeId id) {
     const Node& node = graph_.node(id);
     if (node.phase == Phase::recompute) {
       plan_.gathered[index(id)] = plan_.gathered[index(node.forward)];
       return priced(node, shardings_of(node.inputs, {}), plan_.chosen[index(node.forward)], {});
     }
-    if (node.phase == Phase::forward && divides_embedding(node)) {
-      const Sharding rows = Sharding::shard(0, 1, graph_.shape(node.inputs[0])[0], 1);
-      return {{{rows, Sharding::replicate()}, {Sharding::partial()}}, 0, 0};
-    }
+    if (node.phase == Phase::forward && wishes_ != nullptr && wishes_->speaks_of(graph_, node)) return wished(id);
+    if (node.phase == Phase::forward && divides_embedding(node)) return {by_vocabulary(node), 0, 0};
     Choice best = cheapest(node, {});
     if (node.phase != Phase::forward) return best;
     const bool divided = !best.strategy.outputs[0].is_replicate();
@@ -318,6 +364,7 @@ class Planner {
 
   const Graph& graph_;
   SplitMode mode_;
+  const SplitWishes* wishes_;
   std::vector<std::vector<NodeId>> consumers_;
   std::vector<bool> free_;  ///< parameters and states whose division is still open
   std::vector<Sharding> hints_;
@@ -326,7 +373,7 @@ class Planner {
 
 }  // namespace
 
-SplitPlan plan_split(const Graph& graph, int size, SplitMode mode) {
+SplitPlan plan_split(const Graph& graph, int size, SplitMode mode, const SplitWishes* wishes) {
   if (size == 1) {
     SplitPlan plan;
     plan.values.resize(static_cast<std::size_t>(graph.num_values()));
@@ -336,7 +383,7 @@ SplitPlan plan_split(const Graph& graph, int size, SplitMode mode) {
     }
     return plan;
   }
-  return Planner(graph, size, mode).run();
+  return Planner(graph, size, mode, wishes).run();
 }
 
 }  // namespace dml

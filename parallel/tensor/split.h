@@ -9,6 +9,7 @@
 #include "models/graph.h"
 #include "parallel/tensor/rule.h"
 #include "parallel/tensor/sharding.h"
+#include "parallel/tensor/split_wishes.h"
 
 namespace dml {
 
@@ -28,7 +29,9 @@ struct SplitPlan {
 };
 
 /// Decisions depend on the graph's structure and on ratios of sizes, so that all microbatch sizes agree on them.
-SplitPlan plan_split(const Graph& graph, int size, SplitMode mode);
+/// `wishes`, which may be null, restrict them at the nodes that they speak of; throws ModelError where such a node
+/// cannot be divided so.
+SplitPlan plan_split(const Graph& graph, int size, SplitMode mode, const SplitWishes* wishes = nullptr);
 
 /// One rank's part of a graph, with the collectives in it. Nodes and values have the same indices on every rank.
 struct SplitGraph {
