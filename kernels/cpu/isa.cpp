@@ -1,5 +1,6 @@
 #include "kernels/isa.h"
 
+#include <cpuid.h>
 #include <oneapi/dnnl/dnnl.h>
 #include <algorithm>
 #include <array>
@@ -19,9 +20,15 @@ void cap_onednn(Isa cap) {
   if (cap == Isa::avx2) dnnl_set_max_cpu_isa(dnnl_cpu_isa_avx2);
 }
 
+/// Of the processor alone; clang 16 does not take the name in __builtin_cpu_supports.
+bool has_f16c() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+
 Isa detect() {
   __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
   return avx512 ? Isa::avx512 : avx2 ? Isa::avx2 : Isa::portable;
