@@ -129,11 +129,11 @@ std::string binding_reason(const JobRequest& request) {
   return fmt::format("{}# {}.\n", gpus, cores);
 }
 
+/// Since Slurm 22.05 srun does not take --cpus-per-task over from sbatch.
 std::string srun_line(const JobRequest& request) {
-  const std::string binding =
-      request.cpus_per_task > 0
-          ? fmt::format("--cpus-per-task={} --cpu-bind=cores", request.cpus_per_task)  // since 22.05 not sbatch's
-          : "--cpu-bind=none";
+  const std::string binding = request.cpus_per_task > 0
+                                  ? fmt::format("--cpus-per-task={} --cpu-bind=cores", request.cpus_per_task)
+                                  : "--cpu-bind=none";
   return fmt::format("launch=(srun --mpi=pmix --distribution=block {} --kill-on-bad-exit=1)\n", binding);
 }
 
