@@ -55,6 +55,9 @@ std::string hosts_table(const DoctorFacts& facts, Style style) {
                        limit_words(h.limits.processes, plain));
   });
   row("network", networks_words);
+  row("transports", [](const HostFacts& h) {
+    return h.transports.empty() ? "as MPI chooses" : fmt::format("{}", fmt::join(h.transports, ", "));
+  });
   row("system", [](const HostFacts& h) {
     return fmt::format("Linux {}, {}", h.kernel, h.container.empty() ? "no container" : "in " + h.container);
   });

@@ -50,12 +50,14 @@ struct HostFacts {
   std::int64_t group_bytes = 0;   ///< limit of the control group, where it is below memory_bytes
   std::int64_t shared_bytes = 0;  ///< size of /dev/shm, through which processes of a host talk
   std::string container;
-  std::string kernel;                           ///< of the operating system
-  std::vector<NetworkInterface> networks;       ///< that are up, without the loopback
-  std::vector<std::string> fabrics;             ///< InfiniBand and its like
-  std::vector<Gpu> gpus;                        ///< as nvidia-smi lists them
-  int gpu_devices = 0;                          ///< device files of NVIDIA
-  bool has_cuda_driver = false;                 ///< libcuda can be loaded
+  std::string kernel;                      ///< of the operating system
+  std::vector<NetworkInterface> networks;  ///< that are up, without the loopback
+  std::vector<std::string> fabrics;        ///< InfiniBand and its like
+  std::vector<std::string>
+      transports;                ///< that Open MPI could use, as "btl tcp", "pml ucx"; empty where it does not show
+  std::vector<Gpu> gpus;         ///< as nvidia-smi lists them
+  int gpu_devices = 0;           ///< device files of NVIDIA
+  bool has_cuda_driver = false;  ///< libcuda can be loaded
   std::map<std::string, std::string> versions;  ///< of this program and of what it runs on
   ProcessLimits limits;
   DiskFacts disk;

@@ -36,8 +36,8 @@ inline void from_json(const nlohmann::json& json, ProcessLimits& limits) {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(HostFacts, name, processor, online_cores, granted_cores, quota_cores, numa_nodes,
                                    governor, instruction_set, detected_instruction_set, memory_bytes, available_bytes,
-                                   group_bytes, shared_bytes, container, kernel, networks, fabrics, gpus, gpu_devices,
-                                   has_cuda_driver, versions, limits, disk)
+                                   group_bytes, shared_bytes, container, kernel, networks, fabrics, transports, gpus,
+                                   gpu_devices, has_cuda_driver, versions, limits, disk)
 
 inline void to_json(nlohmann::json& json, const CollectiveFacts& of) {
   json = {{"kind", name_of(of.kind)}, {"ranks", of.ranks},   {"bytes", of.bytes},

@@ -4,9 +4,11 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <sstream>
 #include <string_view>
@@ -56,6 +58,32 @@ std::pair<std::string, std::string> mpi_version() {
   return {"MPI", first};
 }
 
+/// The plug-ins that lie beside Open MPI's library: layers (pml, mtl, btl) and what they talk over. Open MPI 5 has them
+/// inside the library.
+std::vector<std::string> open_mpi_transports() {
+  namespace fs = std::filesystem;
+  constexpr std::string_view kPrefix = "mca_";
+  Dl_info library{};
+  void* const function = dlsym(RTLD_DEFAULT, "MPI_Get_library_version");
+  if (function == nullptr || dladdr(function, &library) == 0) return {};
+  std::vector<std::string> found;
+  std::error_code ignored;
+  for (const fs::directory_entry& folder :
+       fs::directory_iterator(fs::canonical(library.dli_fname, ignored).parent_path(), ignored)) {
+    if (!folder.path().filename().string().starts_with("openmpi")) continue;
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
+      std::string name = entry.path().stem().string();
+      if (entry.path().extension() != ".so" || !name.starts_with(kPrefix)) continue;
+      name.erase(0, kPrefix.size());
+      const std::string layer = name.substr(0, 3);
+      if (layer != "btl" && layer != "pml" && layer != "mtl") continue;
+      found.push_back(layer + " " + name.substr(std::min<std::size_t>(name.size(), 4)));
+    }
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
 bool cuda_driver_loads() {
   void* const driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
   if (driver == nullptr) return false;
@@ -100,6 +128,7 @@ void probe_software(HostFacts& host) {
 #endif
   if (std::string version = onednn_version(); !version.empty()) host.versions["oneDNN"] = std::move(version);
   if (auto [name, version] = mpi_version(); !version.empty()) host.versions[name] = std::move(version);
+  host.transports = open_mpi_transports();
   host.has_cuda_driver = cuda_driver_loads();
   if (host.gpu_devices == 0 && !host.has_cuda_driver) return;
   // A driver that hangs would hang the doctor.

@@ -34,7 +34,7 @@ Findings differing(const DoctorFacts& facts, const std::string& what, Severity s
   return {of_all(severity, "alike", fmt::format("{} differs: {}", what, fmt::join(parts, ", ")), advice)};
 }
 
-void append_differing(Findings& to, Findings from) { to.insert(to.end(), from.begin(), from.end()); }
+void append_to(Findings& to, Findings from) { to.insert(to.end(), from.begin(), from.end()); }
 
 /// Links are compared with their like only: inside hosts, or between them.
 struct LinkClass {
@@ -94,13 +94,21 @@ Findings slow_network(const LinkClass& between) {
                  "choose the fast interface: --mca btl_tcp_if_include NAME, or MPI built with UCX for the fabric")};
 }
 
+/// Whether Open MPI has one of the transports for InfiniBand and its like.
+bool speaks_fabric(const HostFacts& host) {
+  constexpr std::string_view kFast[] = {"pml ucx", "mtl ofi", "mtl psm2", "btl openib", "btl uct"};
+  return std::any_of(host.transports.begin(), host.transports.end(), [&](const std::string& transport) {
+    return std::find(std::begin(kFast), std::end(kFast), transport) != std::end(kFast);
+  });
+}
+
 std::string slower_words(const CollectiveFacts& of) {
   return fmt::format("{} of {} on {} ranks takes {}, {} were expected", name_of(of.kind),
                      bytes_text(static_cast<std::int64_t>(of.bytes)), of.ranks, seconds_text(of.seconds),
                      seconds_text(of.expected_s));
 }
 
-/// Rank that the loss of a training was wrong at, as text; empty where all are as known.
+/// What is wrong with the losses of a training; empty where they are as known.
 std::string wrong_loss(const TrainingFacts& training) {
   const std::span<const double> known = known_losses();
   if (training.losses.size() != known.size())
@@ -122,20 +130,19 @@ Findings check_alike(const DoctorFacts& facts) {
     for (const auto& entry : host.versions) names.emplace(entry.first, true);
   for (const auto& entry : names) {
     const std::string& name = entry.first;
-    append_differing(found, differing(facts, name, Severity::error,
-                                      "the same build and libraries on all hosts: a shared folder, or a container",
-                                      [&](const HostFacts& host) {
-                                        const auto version = host.versions.find(name);
-                                        return version == host.versions.end() ? "" : version->second;
-                                      }));
+    append_to(found, differing(facts, name, Severity::error,
+                               "the same build and libraries on all hosts: a shared folder, or a container",
+                               [&](const HostFacts& host) {
+                                 const auto version = host.versions.find(name);
+                                 return version == host.versions.end() ? "" : version->second;
+                               }));
   }
-  append_differing(found,
-                   differing(facts, "the instruction set", Severity::warning,
+  append_to(found, differing(facts, "the instruction set", Severity::warning,
                              "--isa with the lowest of them, so that all compute alike; the slowest host sets the pace",
                              [](const HostFacts& host) { return host.instruction_set; }));
-  append_differing(found, differing(facts, "the number of cores", Severity::note,
-                                    "the slowest host sets the pace: the same kind of host for all",
-                                    [](const HostFacts& host) { return std::to_string(host.granted_cores); }));
+  append_to(found, differing(facts, "the number of cores", Severity::note,
+                             "the slowest host sets the pace: the same kind of host for all",
+                             [](const HostFacts& host) { return std::to_string(host.granted_cores); }));
   if (found.empty() && facts.hosts.size() > 1)
     found.push_back(of_all(Severity::ok, "alike", fmt::format("{} hosts of one kind", facts.hosts.size())));
   return found;
@@ -167,6 +174,13 @@ Findings check_clocks(const DoctorFacts& facts) {
 Findings check_network(const DoctorFacts& facts) {
   if (facts.hosts.size() < 2) return {};
   Findings found;
+  for (const HostFacts& host : facts.hosts) {
+    if (host.fabrics.empty() || host.transports.empty() || speaks_fabric(host)) continue;
+    found.push_back(
+        {Severity::warning, "network", host.name,
+         fmt::format("{} is there, but this Open MPI has no transport for it", host.fabrics.front()),
+         "load the site's MPI module (built with UCX or libfabric) and build with it: TCP is several times slower"});
+  }
   const auto is_bridge = [](const NetworkInterface& one) {
     return one.name.starts_with("docker") || one.name.starts_with("virbr") || one.name.starts_with("br-");
   };
@@ -181,7 +195,7 @@ Findings check_network(const DoctorFacts& facts) {
                      fmt::format("{} leads nowhere outside this host", bridge->name),
                      "if a start hangs: --mca btl_tcp_if_exclude lo," + bridge->name});
   }
-  if (found.empty()) found.push_back(of_all(Severity::ok, "network", "no interfaces that lead nowhere"));
+  if (found.empty()) found.push_back(of_all(Severity::ok, "network", "no interface that leads nowhere"));
   return found;
 }
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 TIME_LIMIT_S = 120
 CHECK_FAILED, USAGE = 1, 2
+MPIRUN = ("mpirun", "--oversubscribe", "--allow-run-as-root", "-np", "4")
 IMPOSSIBLE = """name = "impossible"
 base = "h100-sxm"
 [[level]]
@@ -130,11 +131,27 @@ def wrong_loss(doctor, faulty):
 
 
 def processes(doctor):
-    mpi = Doctor(doctor.binary, doctor.folder, ("mpirun", "--oversubscribe", "-np", "4"))
+    mpi = Doctor(doctor.binary, doctor.folder, MPIRUN)
     report = mpi.examine("--threads", 1)
     assert complaints(report) == [], report["findings"]
     assert report["backend"] == "mpi" and len(report["ranks"]) == 4 and len(report["links"]) == 6
     assert len(report["hosts"]) == 1 and report["trainings"][0]["layout"] == "d=1 p=2 t=2"
+
+
+def two_hosts(doctor):
+    """Ranks 0 and 1 under one host name, 2 and 3 under another, which has other kernels and few files."""
+    host = 'hostname node$((OMPI_COMM_WORLD_RANK / 2)); if [ $OMPI_COMM_WORLD_RANK -ge 2 ]; then FAULT; fi; exec "$@"'
+    own_name = ["unshare", "--uts", *([] if os.geteuid() == 0 else ["--map-root-user"]), "sh", "-c"]
+    if subprocess.run([*own_name, "hostname node0"], capture_output=True).returncode != 0:
+        return "skipped: hosts cannot be named here"
+    mpi = Doctor(doctor.binary, doctor.folder, MPIRUN)
+    report = mpi.examine("--threads", 1, wrapper=[*own_name, host.replace("FAULT", "true"), "sh"])
+    assert [one["name"] for one in report["hosts"]] == ["node0", "node1"] and complaints(report) == [], report["findings"]
+    report = mpi.examine("--threads", 1, wrapper=[*own_name, host.replace("FAULT", "ulimit -n 100"), "sh"])
+    assert complaints(report) == [("warning", "limits")], report["findings"]
+    if report["hosts"][0]["detected_instruction_set"] != "portable":
+        report = mpi.examine("--threads", 1, wrapper=[*own_name, host.replace("FAULT", "export DML_ISA=portable"), "sh"])
+        expect(report, "warning", "alike")
 
 
 def main():
@@ -147,7 +164,7 @@ def main():
     if options.faulty:
         cases.append(partial(wrong_loss, faulty=options.faulty.resolve()))
     if options.mpi:
-        cases = [processes]
+        cases = [processes, two_hosts]
     for case in cases:
         with tempfile.TemporaryDirectory() as folder:
             said = case(Doctor(options.binary.resolve(), Path(folder)))

@@ -132,6 +132,11 @@ TEST(DoctorChecks, FindsPlantedFaults) {
          f.hosts[1].networks.push_back({"docker0", 0});
        },
        {"note network"}},
+      {"a fabric that MPI cannot use",
+       [](DoctorFacts& f) {
+         f.hosts[1].fabrics = {"mlx5_0"}, f.hosts[1].transports = {"btl tcp", "pml ob1"};
+       },
+       {"warning network"}},
       {"a link of low bandwidth", [](DoctorFacts& f) { f.links[2].bytes_per_s = 50e6; }, {"warning links"}},
       {"a link of high latency", [](DoctorFacts& f) { f.links[3].latency_s = 5e-3; }, {"warning links"}},
       {"hosts joined by slow Ethernet",
@@ -171,6 +176,11 @@ TEST(DoctorChecks, AllowsForWhatIsNoFault) {
        [](DoctorFacts& f) { f.ranks[0].environment["OMP_WAIT_POLICY"] = "active"; },
        {}},
       {"a disturbed link", [](DoctorFacts& f) { f.links[1].latency_s = 30e-6, f.links[1].bytes_per_s = 0.4e9; }, {}},
+      {"a fabric that MPI can use",
+       [](DoctorFacts& f) {
+         f.hosts[1].fabrics = {"mlx5_0"}, f.hosts[1].transports = {"btl tcp", "pml ucx"};
+       },
+       {}},
       {"rounding", [](DoctorFacts& f) { f.trainings[0].losses[3] *= 1 + 1e-6; }, {}},
       {"a bridge that Open MPI is told to leave out",
        [](DoctorFacts& f) {
