@@ -31,7 +31,8 @@ class ModelLayout {
   const Graph& graph(std::int64_t samples);
   std::shared_ptr<const SplitGraph> split(int tensor_index, std::int64_t samples);
   Partition partition(int rank);
-  /// Ranks whose tasks are the same but for their coordinate, and for what lies where in values that are divided.
+  /// Ranks whose tasks are the same but for their coordinate, and for what lies where in values that are divided. Parts
+  /// of flat buffers that replicas divide differ by an element at most: they count as alike.
   RankClasses classes();
 
  private:

@@ -60,8 +60,11 @@ bool leads_to(const Graph& graph, ValueId base, const std::vector<const Node*>& 
   const Shape& shape = graph.shape(base);
   if (shape.rank() != 3 || shape[2] % head_width != 0) return false;
   std::optional<HeadLayout> layout = layout_of_base(shape, head_width);
-  for (auto step = steps.rbegin(); layout && step != steps.rend(); ++step) layout = layout->after(graph, **step);
-  return layout && layout->has_dims(dims);
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+    layout = layout->after(graph, **step);
+    if (!layout) return false;
+  }
+  return layout->has_dims(dims);
 }
 
 /// The value that a node only multiplies by a constant, and that constant, without a broadcast.

@@ -126,5 +126,14 @@ TEST(Verify, ForwardPassesAlone) {
   expect_verified(layout);
 }
 
+TEST(Verify, RefusesReplicasThatDivideTheirStates) {
+  const VerifiedLayout layout{2, 1, 1};
+  ModelGraphs graphs(layout.model);
+  PartitionOptions options = options_of(layout);
+  options.techniques.zero = 1;
+  const GraphOfBatch graph_of = [&](std::int64_t samples) { return graphs.of(samples); };
+  EXPECT_THROW(verify(graph_of, Mesh(2, 1, 1), options), std::invalid_argument);
+}
+
 }  // namespace
 }  // namespace dml::test
