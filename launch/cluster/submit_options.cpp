@@ -248,13 +248,14 @@ std::vector<OwnOption> submit_option_table() {
           {"container", "IMAGE", "FILE.sif for Apptainer; others are Enroot's, through Pyxis"},
           {"mounts", "DIR", "what the container sees: /data or /data:/inside (repeatable)", true},
           {"program", "PATH", "dmltrain on the nodes (default: this one)"},
+          {"hardware", "FILE|NAME", "checks that a rank's memory suffices: a100-80g, ... (dmltrain help hardware)"},
           {"cluster", "FILE", "the site's defaults (default ~/.config/dmltrain/cluster.toml)"},
           {"print", "", "prints the script, and submits nothing"},
           {"wait", "", "follows the log until the job is over; its exit code"},
           {"now", "", "of cancel: without saving"}};
 }
 
-JobRequest job_request(const Command& command, HasPmix has_pmix) {
+Submission read_submission(const Command& command, HasPmix has_pmix) {
   const SubmitOptions options(command);
   Config config = command.config;
   check_run_options(config);
@@ -272,7 +273,7 @@ JobRequest job_request(const Command& command, HasPmix has_pmix) {
   job.run = config.run;
   if (config.resume != kAuto) job.resume = config.resume;
   job.notes = notes_of(job, config);
-  return job;
+  return {.job = std::move(job), .layout = config.layout, .hardware = options.text("hardware")};
 }
 
 }  // namespace dml

@@ -15,9 +15,15 @@ std::vector<OwnOption> submit_option_table();
 /// What decides between launchers, asked only where nobody chose one.
 using HasPmix = bool (*)();
 
+struct Submission {
+  JobRequest job;
+  LayoutConfig layout;   ///< complete
+  std::string hardware;  ///< a preset or file, against which memory is checked; empty: not known
+};
+
 /// Checks the layout against the nodes, and completes it. Throws UsageError where d·p·t is not the number of tasks, the
 /// site's file cannot be read, or an option makes no sense.
-JobRequest job_request(const Command& command, HasPmix has_pmix);
+Submission read_submission(const Command& command, HasPmix has_pmix);
 
 /// ~/.config/dmltrain/cluster.toml, below XDG_CONFIG_HOME where that is set.
 std::string default_cluster_file();

@@ -21,7 +21,7 @@ class Submit : public testing::Test {
     const std::string file = folder_.path("cluster.toml");
     std::ofstream(file) << site_;
     const Command command = parsed("submit --cluster " + file + " " + options);
-    return job_request(command, has_pmix ? HasPmix([] { return true; }) : HasPmix([] { return false; }));
+    return read_submission(command, has_pmix ? HasPmix([] { return true; }) : HasPmix([] { return false; })).job;
   }
   std::string refusal(const std::string& options) {
     try {
