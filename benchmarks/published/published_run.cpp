@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -60,7 +61,7 @@ Run run_of(const Json& row) {
   layout.d = row["data"];
   layout.p = row["pipeline"];
   layout.t = row["tensor"];
-  layout.chunks = known(run, row, "chunks", 1, "one chunk");
+  layout.chunks = layout.p > 1 ? known(run, row, "chunks", 2, "2 chunks") : 1;
   layout.schedule = &find_schedule(layout.chunks > 1 ? "interleaved" : "1f1b");
   const auto microbatch = known<std::int64_t>(run, row, "microbatch", 1, "microbatches of 1");
   layout.microbatches = static_cast<int>(run.batch / layout.d / microbatch);

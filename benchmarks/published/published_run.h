@@ -24,7 +24,8 @@ struct Run {
 };
 
 /// The throughput rows of hardware_runs.json, with one choice for all that a source leaves open: microbatches of one
-/// sequence, sequence parallelism and sharded optimizer states for runs of 2024, no recomputation.
+/// sequence, two chunks in a pipeline, sequence parallelism and sharded optimizer states for runs of 2024, no
+/// recomputation.
 std::vector<Run> read_runs(const std::string& path);
 /// vtrain_a100_calibration.csv.
 std::vector<Run> read_vtrain(const std::string& path);

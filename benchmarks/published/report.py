@@ -26,16 +26,15 @@ PROCESSES = 2
 # What one number of the fit is: its name, where the fit begins, and how far (as a factor) it is expected from there.
 START = {
     "launch_us": (2.0, 1.5),
-    "dispatch_us": (20.0, 2.0),
+    "dispatch_us": (37.0, 2.0),
     "step_us": (5000.0, 3.0),
     "memory_efficiency": (0.8, 1.1),
-    "latency_us": (10.0, 2.0),
-    "gb_per_s": (240.0, 1.5),
-    "eff_1": (0.3, 1.5),
-    "eff_10": (0.5, 1.3),
-    "eff_100": (0.7, 1.15),
-    "eff_1000": (0.75, 1.1),
+    "latency_us": (25.0, 2.0),
+    "gb_per_s": (240.0, 1.05),  # of 300 by data sheet
+    "eff_1": (0.2, 1.5),
+    "eff_10": (0.4, 1.3),
 }
+LARGE_PRODUCTS = 0.75  # of the peak: what the presets say of large products
 SPREAD_OF_ROWS = 0.1  # of the logarithm of a measured time around its prediction
 
 MACHINE = """# {title}; fitted by benchmarks/published/report.py
@@ -46,8 +45,8 @@ dispatch_us = {dispatch_us:.4g}
 step_us = {step_us:.5g}
 
 [peaks]
-sizes_gflop = [1, 10, 100, 1000]
-efficiencies = [{eff_1:.4g}, {eff_10:.4g}, {eff_100:.4g}, {eff_1000:.4g}]
+sizes_gflop = [1, 10, 100]
+efficiencies = [{eff_1:.4g}, {eff_10:.4g}, {large}]
 memory_efficiency = {memory_efficiency:.4g}
 
 [[level]]
@@ -65,7 +64,7 @@ gb_per_s = {network:.4g}
 def machine_text(numbers, name, base, title, nvlink=1.0, network=20.0):
     """A hardware file; what differs from an A100 by data sheet is scaled: links in the node, the network."""
     scaled = dict(numbers, gb_per_s=numbers["gb_per_s"] * nvlink)
-    return MACHINE.format(name=name, base=base, title=title, network=network, all_ranks=1 << 30, **scaled)
+    return MACHINE.format(name=name, base=base, title=title, network=network, large=LARGE_PRODUCTS, all_ranks=1 << 30, **scaled)
 
 
 def write_machines(numbers, folder):

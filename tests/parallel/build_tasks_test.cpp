@@ -21,6 +21,7 @@ struct Layout {
   std::string model = "gpt:layers=2,width=12,heads=3,seq=4,vocab=7,tied=1";
   std::int64_t batch = 6;
   bool clips = false;
+  Techniques techniques = {};
 };
 
 /// Graphs by number of samples: every rank asks for the same ones.
@@ -42,6 +43,7 @@ std::vector<Partition> partitions(const Layout& layout) {
   options.tensor_auto = false;
   options.bucket_bytes = 512;
   options.clips = layout.clips;
+  options.techniques = layout.techniques;
   std::vector<Partition> result;
   for (int rank = 0; rank < mesh.world_size(); ++rank) result.push_back(make_partition(graph_of, mesh, rank, options));
   return result;
@@ -233,6 +235,46 @@ TEST(Partition, DividesTheBatch) {
   EXPECT_EQ(ranks[1].sizes, (std::vector<std::int64_t>{2, 2, 2}));
   EXPECT_EQ(ranks[1].first_samples, (std::vector<std::int64_t>{5, 7, 9}));
   EXPECT_EQ(ranks[0].graphs.size(), 2U);
+}
+
+/// The tasks of a kind that exchange weights or gradients between replicas.
+std::vector<Task> between_replicas(const Partition& rank, TaskKind kind) {
+  std::vector<Task> tasks;
+  for (const Task& task : rank.tasks.tasks)
+    if (task.kind == kind && task.axis == Axis::data && task.queue == QueueId::data_comm) tasks.push_back(task);
+  return tasks;
+}
+
+std::int64_t bytes_of(const std::vector<Task>& tasks) {
+  std::int64_t bytes = 0;
+  for (const Task& task : tasks) bytes += task.bytes;
+  return bytes;
+}
+
+TEST(ZeroTasks, ScatterGradientsAndGatherWeightsByTheStage) {
+  constexpr int kMicrobatches = 2;
+  for (int zero = 0; zero <= Techniques::kMostZero; ++zero) {
+    const std::vector<Partition> ranks = partitions({.d = 2,
+                                                     .p = 2,
+                                                     .microbatches = kMicrobatches,
+                                                     .model = "gpt:layers=2,width=12,heads=3,seq=4,vocab=7",
+                                                     .techniques = {.zero = zero}});
+    for (const Partition& rank : ranks) {
+      const std::int64_t weights = rank.layout.size * 4;
+      EXPECT_EQ(bytes_of(between_replicas(rank, TaskKind::all_reduce)), zero == 0 ? weights : 0);
+      const int sums = zero == 0 ? 0 : zero == 1 ? 1 : kMicrobatches;
+      EXPECT_EQ(bytes_of(between_replicas(rank, TaskKind::reduce_scatter)), sums * weights);
+      const int gathers = zero == 0 ? 0 : zero < 3 ? 1 : 2 * kMicrobatches;
+      std::int64_t unpadded = 0;
+      for (const Segment& segment : rank.layout.segments) unpadded += segment.count * 4;
+      EXPECT_EQ(bytes_of(between_replicas(rank, TaskKind::all_gather)), gathers * unpadded);
+      const Task& update = *std::find_if(rank.tasks.tasks.begin(), rank.tasks.tasks.end(),
+                                         [](const Task& task) { return task.kind == TaskKind::update; });
+      EXPECT_EQ(update.count, zero == 0 ? rank.layout.size : part_size(rank.layout.size, 2, rank.at.d));
+      std::set<TaskId> ids;
+      for (const Task& task : rank.tasks.tasks) EXPECT_TRUE(ids.insert(task.id).second) << task.id.to_string();
+    }
+  }
 }
 
 }  // namespace
