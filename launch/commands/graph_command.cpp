@@ -133,6 +133,9 @@ int run_graph(const Command& command, Terminal& terminal) {
   Drawing drawing =
       make_drawing(plan.name(), plan.mesh(), plan.options().schedule, [&](int rank) { return plan.partition(rank); });
   drawing.parameters = plan.num_parameters();
+  if (plan.options().techniques.zero > 0)
+    throw UsageError(fmt::format("--verify does not know what ZeRO exchanges: leave out --zero {}",
+                                 plan.options().techniques.zero));
   drawing.notes.insert(drawing.notes.begin(), plan.notes().begin(), plan.notes().end());
   std::vector<OutputFile> files;
   for (const Form* form : forms) std::ranges::move(form->make(drawing, plan), std::back_inserter(files));
