@@ -171,12 +171,17 @@ SplitPlan split_plan_of(const Graph& graph, int size, SplitMode mode, const Part
                          : plan_split(graph, size, mode);
 }
 
+std::vector<int> stages_of_nodes(const Graph& graph, const Mesh& mesh, const PartitionOptions& options) {
+  const int num_stages = placement_of(mesh, options).num_stages();
+  return options.carried ? planned_stages(graph, num_stages, options.carried->stage_of)
+                         : cut_stages(graph, num_stages, options.cut);
+}
+
 DividedModel divide_model(const GraphOfBatch& graph_of, const Mesh& mesh, int tensor_index, std::int64_t samples,
                           const PartitionOptions& options) {
   const Graph whole = graph_of(samples);
   const int num_stages = placement_of(mesh, options).num_stages();
-  const std::vector<int> whole_stages = options.carried ? planned_stages(whole, num_stages, options.carried->stage_of)
-                                                        : cut_stages(whole, num_stages, options.cut);
+  const std::vector<int> whole_stages = stages_of_nodes(whole, mesh, options);
   DividedModel model;
   model.mode = choose_mode(whole, mesh.t(), options);
   model.summary = summarize(whole, samples, whole_stages, num_stages);

@@ -101,6 +101,9 @@ std::int64_t largest_microbatch(const Mesh& mesh, const PartitionOptions& option
 /// How the graph is divided over the tensor axis: in the mode that was decided, or by the carried plan.
 SplitPlan split_plan_of(const Graph& graph, int size, SplitMode mode, const PartitionOptions& options);
 
+/// By node of a training graph: its stage, by the carried plan, the named cut, or cost. Throws ModelError.
+std::vector<int> stages_of_nodes(const Graph& graph, const Mesh& mesh, const PartitionOptions& options);
+
 /// Decides mode and stages by the graph of a microbatch of `samples`. Keeps `graph_of`.
 /// Throws ModelError where the layout does not fit the model.
 DividedModel divide_model(const GraphOfBatch& graph_of, const Mesh& mesh, int tensor_index, std::int64_t samples,

@@ -218,7 +218,7 @@ DevicePlan annotated(DevicePlan file, const DecidedLayout& layout) {
   }
   for (int stage = 0; stage < layout.placement.num_stages(); ++stage) {
     if (!used.contains(stage))
-      throw ModelError(fmt::format("stage {} holds no node of the file, the loss alone: use fewer stages", stage));
+      throw ModelError(fmt::format("stage {} holds no whole node of the file: use fewer stages, or --cut", stage));
   }
   return file;
 }

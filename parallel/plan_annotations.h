@@ -34,9 +34,10 @@ struct DecidedLayout {
   const Placement& placement;
 };
 
-/// The nodes of a file with the layout as their only plan. A node that is none of the graph (it was folded or fused) is
-/// in the stage of those that read it; of tensors that are no values of the graph nothing is said, nor of those whose
-/// readers want different things. Throws ModelError where a stage has no node of the file.
+/// The nodes of a file with the layout as their only plan. A stage that ends inside of a node of the file (one that
+/// became several of ours) ends before it. A node that is none of the graph (it was folded or fused) is in the stage of
+/// those that read it; of tensors that are no values of the graph nothing is said, nor of those whose readers want
+/// different things. Throws ModelError where a stage has no node of the file.
 DevicePlan annotated(DevicePlan file, const DecidedLayout& layout);
 
 }  // namespace dml

@@ -176,7 +176,8 @@ void OnnxModel::save(const std::string& path, const WeightLookup& trained, const
 }
 
 DevicePlan OnnxModel::device_plan(const BuildOptions& options) const {
-  return read_device_plan(options.unties.empty() ? *content_->proto : separated(*content_, options));
+  if (options.unties.empty()) return read_device_plan(*content_->proto);
+  return read_device_plan(separated(*content_, options));
 }
 
 void OnnxModel::save_plan(const std::string& path, const DevicePlan& plan, const BuildOptions& options,

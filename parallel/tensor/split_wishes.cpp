@@ -32,8 +32,10 @@ void SplitWishes::add(NodeWishes wishes) {
   for (const std::string& input : wishes.inputs) {
     const auto wish = wishes.tensors.find(input);
     if (wish == wishes.tensors.end()) continue;
-    const auto [known, is_first] = by_reader_.emplace(input, wish->second);
-    if (!is_first && known->second != wish->second) disputed_.insert(input);
+    const auto [known, is_first] = by_reader_.emplace(input, ReaderWish{wish->second, nodes_.size()});
+    if (is_first) continue;
+    known->second.is_only = false;
+    known->second.is_disputed = known->second.is_disputed || known->second.wish != wish->second;
   }
   nodes_.push_back(std::move(wishes));
 }
@@ -51,12 +53,23 @@ const ShardingWish* SplitWishes::of_input(const Graph& graph, const Node& node, 
     if (wish != own->tensors.end()) return &wish->second;
   }
   const auto wish = by_reader_.find(name);
-  return wish == by_reader_.end() || disputed_.contains(name) ? nullptr : &wish->second;
+  return wish == by_reader_.end() || wish->second.is_disputed ? nullptr : &wish->second.wish;
+}
+
+const ShardingWish* SplitWishes::of_inner_output(const Graph& graph, const Node& node) const {
+  for (const ValueId input : node.inputs) {
+    const auto reader = input == kNone ? by_reader_.end() : by_reader_.find(graph.value(input).name);
+    if (reader == by_reader_.end() || !reader->second.is_only || graph.value(input).role != Role::parameter) continue;
+    const NodeWishes& wishes = nodes_[reader->second.node];
+    const auto wish = wishes.tensors.find(wishes.outputs.empty() ? "" : wishes.outputs[0]);
+    if (wish != wishes.tensors.end() && wish->second.kind == Sharding::Kind::replicate) return &wish->second;
+  }
+  return nullptr;
 }
 
 const ShardingWish* SplitWishes::of_output(const Graph& graph, const Node& node, std::size_t output) const {
   const NodeWishes* own = wishes_of(graph, node);
-  if (own == nullptr) return nullptr;
+  if (own == nullptr) return of_inner_output(graph, node);
   const auto wish = own->tensors.find(graph.value(node.outputs[output]).name);
   return wish == own->tensors.end() ? nullptr : &wish->second;
 }

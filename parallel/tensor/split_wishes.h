@@ -5,7 +5,6 @@
 #include <map>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "models/graph.h"
@@ -48,16 +47,24 @@ class SplitWishes {
   std::string text_of(const Graph& graph, const Node& node) const;
 
  private:
+  struct ReaderWish {
+    ShardingWish wish;
+    std::size_t node = 0;
+    bool is_only = true;       ///< no other node of the file speaks of it
+    bool is_disputed = false;  ///< they want different things
+  };
+
   /// Of the node in the file that makes the first output; null where it is none.
   const NodeWishes* wishes_of(const Graph& graph, const Node& node) const;
   const ShardingWish* of_input(const Graph& graph, const Node& node, std::size_t input) const;
+  /// Of a node that the file does not name: that its result is wanted whole, where it reads what one node alone reads.
+  const ShardingWish* of_inner_output(const Graph& graph, const Node& node) const;
   const ShardingWish* of_output(const Graph& graph, const Node& node, std::size_t output) const;
 
   std::vector<NodeWishes> nodes_;
   std::unordered_map<std::string, std::size_t> by_output_;
-  /// By name: what those that read it want, where all that say it agree. A node of the file may be several of ours.
-  std::unordered_map<std::string, ShardingWish> by_reader_;
-  std::unordered_set<std::string> disputed_;
+  /// By name: what those that read it want. A node of the file may be several of ours, some without a name there.
+  std::unordered_map<std::string, ReaderWish> by_reader_;
 };
 
 }  // namespace dml

@@ -27,7 +27,7 @@ LayoutPlan::LayoutPlan(const Config& config)
       mesh_(std::max(config.layout.d, 1), config.layout.p, config.layout.t, config.layout.order) {
   build_options_.dims = config.model.dims;
   open_model(config);
-  options_ = partition_options(config, choose_batch(config));
+  options_ = partition_options(config, choose_batch(config), model_ ? &model_->file() : nullptr);
   options_.forward_only = options_.needs_output = opaque_ != nullptr;
 }
 

@@ -25,6 +25,8 @@ class LayoutPlan {
   explicit LayoutPlan(const Config& config);
 
   const std::string& name() const { return name_; }
+  /// The model where it can be trained; null where it is laid out as an OpaqueModel.
+  const ModelSource* model() const { return model_ ? &*model_ : nullptr; }
   /// What was decided that a person may want to know.
   const std::vector<std::string>& notes() const { return notes_; }
   std::int64_t num_parameters();

@@ -9,6 +9,7 @@
 
 #include "kernels/error.h"
 #include "models/trainable.h"
+#include "runtime/model/carried_plan.h"
 
 namespace dml {
 namespace {
@@ -40,7 +41,7 @@ ParsedSchedule read_schedule(const std::string& path) {
   }
 }
 
-PartitionOptions partition_options(const Config& config, std::int64_t batch) {
+PartitionOptions partition_options(const Config& config, std::int64_t batch, const OnnxModel* file) {
   const LayoutConfig& layout = config.layout;
   PartitionOptions options;
   options.schedule = layout.schedule;
@@ -51,6 +52,10 @@ PartitionOptions partition_options(const Config& config, std::int64_t batch) {
   options.tensor_auto = layout.tensor_mode == TensorMode::automatic;
   options.tensor_mode = layout.tensor_mode == TensorMode::gather ? SplitMode::gather : SplitMode::megatron;
   options.cut = layout.cut;
+  if (file != nullptr) {
+    const int num_stages = placement_of(Mesh(1, layout.p, layout.t), options).num_stages();
+    options.carried = find_carried_plan(*file, layout, num_stages);
+  }
   options.techniques = layout.techniques;
   options.bucket_bytes = layout.bucket_bytes;
   options.clips = config.optimizer.clip > 0;

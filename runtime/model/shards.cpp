@@ -45,7 +45,7 @@ class ShardWriter {
       model_.set_data(*data);
       if (data->is_given_batches()) batch = data->given_batch_size();
     }
-    options_ = partition_options(config, batch);
+    options_ = partition_options(config, batch, &model_.file());
     samples_ = largest_microbatch(mesh_, options_);
   }
 
