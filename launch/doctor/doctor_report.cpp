@@ -105,7 +105,7 @@ std::string collectives_table(const DoctorFacts& facts, Style style) {
 }
 
 std::string severity_words(Severity severity, Style style) {
-  const std::string text = fmt::format("{:<8}", name_of(severity));
+  std::string text = fmt::format("{:<8}", name_of(severity));
   switch (severity) {
     case Severity::ok: return style.option(text);
     case Severity::note: return style.faint(text);

@@ -58,27 +58,31 @@ std::pair<std::string, std::string> mpi_version() {
   return {"MPI", first};
 }
 
-/// The plug-ins that lie beside Open MPI's library: layers (pml, mtl, btl) and what they talk over. Open MPI 5 has them
+/// "btl tcp" of mca_btl_tcp.so; empty for files that are no plug-in of the layers pml, mtl and btl.
+std::string transport_of(const std::filesystem::path& file) {
+  for (const char* const layer : {"btl", "mtl", "pml"}) {
+    const std::string prefix = fmt::format("mca_{}_", layer);
+    const std::string name = file.stem().string();
+    if (file.extension() == ".so" && name.starts_with(prefix))
+      return fmt::format("{} {}", layer, name.substr(prefix.size()));
+  }
+  return "";
+}
+
+/// The plug-ins beside Open MPI's library: in openmpi, or as Debian has it in openmpi/lib/openmpi3. Open MPI 5 has them
 /// inside the library.
 std::vector<std::string> open_mpi_transports() {
   namespace fs = std::filesystem;
-  constexpr std::string_view kPrefix = "mca_";
+  constexpr int kDeepest = 2;
   Dl_info library{};
   void* const function = dlsym(RTLD_DEFAULT, "MPI_Get_library_version");
   if (function == nullptr || dladdr(function, &library) == 0) return {};
-  std::vector<std::string> found;
   std::error_code ignored;
-  for (const fs::directory_entry& folder :
-       fs::directory_iterator(fs::canonical(library.dli_fname, ignored).parent_path(), ignored)) {
-    if (!folder.path().filename().string().starts_with("openmpi")) continue;
-    for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
-      std::string name = entry.path().stem().string();
-      if (entry.path().extension() != ".so" || !name.starts_with(kPrefix)) continue;
-      name.erase(0, kPrefix.size());
-      const std::string layer = name.substr(0, 3);
-      if (layer != "btl" && layer != "pml" && layer != "mtl") continue;
-      found.push_back(layer + " " + name.substr(std::min<std::size_t>(name.size(), 4)));
-    }
+  const fs::path folder = fs::canonical(library.dli_fname, ignored).parent_path() / "openmpi";
+  std::vector<std::string> found;
+  for (fs::recursive_directory_iterator entry(folder, ignored), end; entry != end; entry.increment(ignored)) {
+    if (entry.depth() >= kDeepest) entry.disable_recursion_pending();
+    if (std::string transport = transport_of(entry->path()); !transport.empty()) found.push_back(std::move(transport));
   }
   std::sort(found.begin(), found.end());
   return found;
