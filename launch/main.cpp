@@ -43,7 +43,7 @@ int run(char** argv, int argc, const LauncherEnvironment& launcher) {
   const Command command = parse_command_line(arguments, all_commands());
   if (runs_on_every_rank(command)) {
     const LayoutConfig& layout = command.config.layout;
-    const int threads_as_ranks = std::max(layout.d, 1) * layout.p * layout.t;
+    const int threads_as_ranks = layout.ranks > 0 ? layout.ranks : std::max(layout.d, 1) * layout.p * layout.t;
     choose_waiting(argv, command.config.threads, launcher.size > 0 ? launcher.local_size : threads_as_ranks);
   }
   if (!is_training(command)) return answer(command, launcher);

@@ -34,7 +34,9 @@ struct DataConfig {
 };
 
 struct LayoutConfig {
-  int d = 0;  ///< 0: world / (p·t) under a launcher, else 1
+  std::string plan;  ///< "auto" or "auto:HARDWARE": launch/ searches for the layout, and fills the rest in
+  int ranks = 0;     ///< that a planned layout is for; 0: the launcher's, or d·p·t
+  int d = 0;         ///< 0: world / (p·t) under a launcher, else 1
   int p = 1;
   int t = 1;
   std::string order = "dpt";

@@ -231,7 +231,9 @@ int run_plan(const Command& command, Terminal& terminal) {
   if (plan.found.ranked.empty()) refuse_all(plan);
   if (command.has("measure")) {
     const int count = whole_number(command, "measure", 1, kMostMeasured);
-    return plan_measure(command, plan, static_cast<std::size_t>(count), terminal);
+    plan_measure(command, plan, static_cast<std::size_t>(count), terminal);
+    write_files(command, plan, table.all);
+    return exit_code::kDone;
   }
   const std::vector<std::string> files = write_files(command, plan, table.all);
   if (command.has("json")) {

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "launch/cores.h"
-#include "launch/failure.h"
+#include "launch/options/usage_error.h"
 #include "launch/report/plan/measured_report.h"
 #include "launch/session.h"
 #include "launch/terminal/terminal.h"
@@ -76,7 +76,7 @@ LayoutConfig with_layout(LayoutConfig config, const LayoutChoice& layout) {
   return config;
 }
 
-int plan_measure(const Command& command, const PlanReport& plan, std::size_t count, Terminal& terminal) {
+void plan_measure(const Command& command, const PlanReport& plan, std::size_t count, Terminal& terminal) {
   check_measurable(command, plan);
   std::vector<MeasuredLayout> measured;
   for (const RankedLayout& ranked : plan.found.ranked) {
@@ -91,7 +91,6 @@ int plan_measure(const Command& command, const PlanReport& plan, std::size_t cou
       add_turn(short_run(config, layout.ranked.layout, plan.batch), layout.step_seconds);
   }
   terminal.print(command.has("json") ? measured_json(plan, measured) : measured_text(plan, measured, terminal.style()));
-  return exit_code::kDone;
 }
 
 }  // namespace dml

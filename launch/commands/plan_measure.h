@@ -11,8 +11,9 @@ namespace dml {
 /// The options of a run that trains in this layout.
 LayoutConfig with_layout(LayoutConfig config, const LayoutChoice& layout);
 
-/// Ranks are threads of this process. The layouts take turns, so that what disturbs the machine disturbs all; layouts
-/// that only can be planned are left out. Throws UsageError where the machine is too small.
-int plan_measure(const Command& command, const PlanReport& plan, std::size_t count, Terminal& terminal);
+/// Prints what the best `count` layouts took. Ranks are threads of this process. The layouts take turns, so that what
+/// disturbs the machine disturbs all; layouts that only can be planned are left out. Throws UsageError where the
+/// machine is too small.
+void plan_measure(const Command& command, const PlanReport& plan, std::size_t count, Terminal& terminal);
 
 }  // namespace dml

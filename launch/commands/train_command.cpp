@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <csignal>
 
+#include "launch/commands/planned_layout.h"
 #include "launch/cores.h"
 #include "launch/failure.h"
 #include "launch/options/usage_error.h"
@@ -36,11 +37,13 @@ int run_training(Config config) {
   if (!config.model.shards.empty()) {
     config.layout = layout_of_shards(config.layout, config.model.shards, std::max(launcher.rank, 0));
   }
+  const std::string chosen = use_planned_layout(config, launcher);
   const World world = resolve_world(config, launcher, mpi_available());
   config.layout.d = resolve_replicas(config.layout, world);
   if (launcher.rank == 0) check_run_folder(config.run, !config.resume.empty());
   const CorePlan cores = plan_cores(config.threads, world.ranks_on_node, launcher);
   Terminal terminal(stdout, display_of_stdout(launcher.size > 0));
+  if (launcher.rank <= 0) terminal.print(chosen);
   RunReporter reporter(config, terminal, cores);
   // The file of the run keeps `threads` as it was asked for; the ranks are told the number.
   Config told = config;

@@ -239,6 +239,12 @@ void add_techniques(Table& table) {
 
 void add_layout(Table& table) {
   constexpr std::string_view kGroup = "Layout";
+  table.push_back(text_option(row(kGroup, "plan", "auto[:HARDWARE]",
+                                  "trains in the layout that plan finds best for the ranks", "as it is given"),
+                              [](auto& c) -> auto& { return c.layout.plan; }));
+  table.push_back(integer_option(
+      row(kGroup, "ranks", "N", "that --plan auto divides the training over", "the launcher's, or d·p·t"), 1, true,
+      [](auto& c) -> auto& { return c.layout.ranks; }));
   table.push_back(integer_option(
       row(kGroup, "d", "N", "replicas: each takes its part of the batch", "ranks/(p·t) under a launcher, else 1"), 1,
       true, [](auto& c) -> auto& { return c.layout.d; }));

@@ -61,11 +61,57 @@ CASES = [
     Case("value is no number", "--d two", ("--d", "two")),
     Case("value is out of range", "--p 0", ("--p", "0")),
     Case("schedule is unknown", "--schedule gpip", ("gpip", "gpipe")),
+    Case("shaped link without a rate", "--shape-link 50 --steps 1", ("'50'", "50,10:d")),
+    Case("shaped link of no axis", "--shape-link 50,1:x --d 2 --steps 1", ("--shape-link", "'x'")),
+    Case("shaped link between hosts on one", "--shape-link 50,1 --d 2 --steps 1", ("one host", "50,10:d")),
+    Case("shaped link along an axis of one rank", "--shape-link 50,1:t --d 2 --steps 1", ("--shape-link", "one rank")),
     Case("command is unknown", "trian", ("trian",)),
     Case("config file is missing", "--config FOLDER/absent.toml", ("absent.toml",)),
     Case("config file has an unknown key", "--config FOLDER/key.toml", ("bogus",)),
     Case("loss is not finite", model("mlp_digits.ts17", steps=20) + " --optimizer sgd --lr 1e30", ("step",), NOT_FINITE),
     Case("loss is not finite on threads", model("gpt_tiny.ts17", steps=20) + " --optimizer sgd --lr 1e30 --d 2 --t 2", ("step",), NOT_FINITE),
+]  # fmt: skip
+
+SMALL = "--model gpt:layers=2,width=16,heads=2,seq=8,vocab=256"
+PLAN = f"plan {SMALL} --batch 8 --hardware a100-80g"
+# Commands beside training: nothing may be left in the folder they are run in.
+COMMAND_CASES = [
+    Case("graph of a missing model", "graph --model FOLDER/absent.onnx --out out", ("absent.onnx",)),
+    Case("graph of a model cut off", "graph --model FOLDER/cut.onnx --out out", ("cut.onnx",)),
+    Case("graph of an unknown schedule", f"graph {SMALL} --p 2 --schedule gpip --out out", ("gpip", "gpipe", "zb-h1")),
+    Case("graph of more stages than layers allow", f"graph {SMALL} --p 90 --out out", ("90",)),
+    Case("graph of fewer samples than microbatches", f"graph {SMALL} --batch 4 --d 2 --microbatches 3 --out out", ("4", "3")),
+    Case("graph in an unknown form", f"graph {SMALL} --emit svg,png --out out", ("png", "svg")),
+    Case("graph of an action file that deadlocks", f"graph {SMALL} --p 2 --schedule file:FOLDER/orders.csv --out out", ("orders.csv",)),
+    Case("simulate without times", "simulate --schedule 1f1b --devices 4 --html page.html", ("--tf",)),
+    Case("simulate of a negative time", "simulate --devices 4 --tf -1 --tb 1 --tw 1 --html page.html", ("--tf", "-1")),
+    Case("simulate of no number", "simulate --devices 4 --tf one --tb 1 --tw 1", ("--tf", "one")),
+    Case("simulate of a time that is not finite", "simulate --devices 4 --tf nan --tb 1 --tw 1", ("--tf", "nan")),
+    Case("simulate of an unknown schedule", "simulate --schedule zb-h9 --devices 4 --tf 1 --tb 1 --tw 1", ("zb-h9", "zb-h1", "gpipe")),
+    Case("simulate of stages that do not divide", "simulate --schedule 1f1b --devices 4 --stages 6 --tf 1 --tb 1 --tw 1", ("4", "6")),
+    Case("simulate of two times for four stages", "simulate --devices 4 --tf 1,2 --tb 1 --tw 1", ("2 values", "4 stages")),
+    Case("simulate on unknown hardware", f"simulate {SMALL} --hardware a1000", ("a1000", "a100-80g")),
+    Case("simulate on hardware cut off", f"simulate {SMALL} --hardware FOLDER/hardware.toml", ("hardware.toml",)),
+    Case("simulate of an action file cut off", "simulate --read FOLDER/orders.csv --tf 1 --tb 1 --tw 1", ("orders.csv",)),
+    Case("plan without a world", f"plan {SMALL} --hardware a100-80g --csv plan.csv", ("--world",)),
+    Case("plan of no layout within the bounds", f"{PLAN} --world 8 --min-d 3 --max-d 3 --csv plan.csv", ("--world 8",)),
+    Case("plan of bounds the wrong way round", f"{PLAN} --world 8 --min-p 4 --max-p 2 --html plan.html", ("--min-p 4", "--max-p 2")),
+    Case("plan of too little memory", f"{PLAN} --world 2 --memory-limit 0.00001 --csv plan.csv", ("memory",)),
+    Case("plan that is given a layout", f"{PLAN} --world 8 --d 2", ("--min-d",)),
+    Case("plan measured without data", f"{PLAN} --world 2 --measure 2", ("--data",)),
+    Case("plan measured on too many ranks", f"{PLAN} --data builtin:text --world 128 --measure 2", ("128",)),
+    Case("plan measured for none", f"{PLAN} --data builtin:text --world 2 --measure 0", ("--measure", "0")),
+    Case("plan on a missing calibration", f"plan {SMALL} --world 2 --hardware calibrated", ("calibrat",)),
+    Case("planned training of another kind", f"{SMALL} --data builtin:text --steps 2 --plan best", ("best", "auto")),
+    Case("planned training on unknown hardware", f"{SMALL} --data builtin:text --steps 2 --plan auto:a1000", ("a1000",)),
+    Case("ranks without a plan", f"{SMALL} --data builtin:text --steps 2 --ranks 4", ("--ranks 4", "--plan")),
+    Case("compare of nothing", "compare", ("--trace",)),
+    Case("compare of no run", "compare FOLDER", ("config.toml",)),
+    Case("compare of a folder that is missing", "compare FOLDER/absent", ("absent",)),
+    Case("compare of runs of which one is missing", "compare FOLDER/absent FOLDER/nowhere", ("absent",)),
+    Case("compare with a trace that is missing", "compare --trace FOLDER/absent.json --p 2", ("absent.json",)),
+    Case("calibrate into a folder that is missing", "calibrate --out absent/calibration.toml", ("absent",)),
+    Case("compare with a trace that is none", "compare --trace FOLDER/key.toml --p 2", ("key.toml",)),
 ]  # fmt: skip
 
 MPI_CASES = [
@@ -103,6 +149,8 @@ def make_files(folder):
         "short.txt": b"a few words",
         "empty.txt": b"",
         "key.toml": b"bogus = 1\n",
+        "hardware.toml": b"name = \"half\n",
+        "orders.csv": b"0F0,0F1,0B0\n1F0,1B0,1F",
     }
     for name, content in contents.items():
         (folder / name).write_bytes(content)
@@ -123,16 +171,23 @@ def complaint(case, result, run):
     return None
 
 
+def is_command(options):
+    return not options[0].startswith("-")
+
+
 def try_case(case, binary, folder):
     """Runs one case, prints its line, and says whether it ended as it must."""
     run = folder / "run"
     options = case.options.replace("FOLDER", str(folder)).replace("FIXTURES", str(runner.FIXTURES)).split()
     launcher = ["mpirun", "-np", str(case.processes)] if case.processes else []
-    command = [*launcher, str(binary), *options, *([] if options[0] == "trian" else ["--run", str(run)])]
+    command = [*launcher, str(binary), *options, *([] if is_command(options) else ["--run", str(run)])]
+    before = sorted(folder.rglob("*"))
     try:
         result = subprocess.run(command, cwd=folder, env=runner.ENVIRONMENT, capture_output=True, text=True,
                                 stdin=subprocess.DEVNULL, timeout=TIME_LIMIT_S)  # fmt: skip
         wrong, said = complaint(case, result, run), result.stderr.strip()
+        if wrong is None and case.code == USAGE and sorted(folder.rglob("*")) != before:
+            wrong = "files were written"
     except subprocess.TimeoutExpired:
         wrong, said = f"no end after {TIME_LIMIT_S} s", ""
     print(f"{'OFF' if wrong else 'ok '} {case.name}{f' ({case.processes} processes)' if case.processes else ''}: {wrong or said}")
@@ -147,7 +202,7 @@ def main():
     parser.add_argument("--mpi", action="store_true", help="the cases under mpirun")
     parser.add_argument("--only", default="", metavar="TEXT", help="only cases whose name holds this")
     arguments = parser.parse_args()
-    chosen = [case for case in (MPI_CASES if arguments.mpi else CASES) if arguments.only in case.name]
+    chosen = [case for case in (MPI_CASES if arguments.mpi else CASES + COMMAND_CASES) if arguments.only in case.name]
     good = 0
     for case in chosen:
         with tempfile.TemporaryDirectory() as folder:

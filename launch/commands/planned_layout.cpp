@@ -1,0 +1,80 @@
+#include "launch/commands/planned_layout.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "launch/commands/plan_command.h"
+#include "launch/commands/plan_measure.h"
+#include "launch/options/usage_error.h"
+#include "launch/terminal/number_text.h"
+
+namespace dml {
+namespace {
+
+constexpr std::string_view kPlanAuto = "auto";
+
+/// Behind "auto:", else this machine as calibrated.
+std::string hardware_of(const std::string& plan) {
+  if (plan == kPlanAuto) return "calibrated";
+  const std::string prefix = std::string(kPlanAuto) + ":";
+  if (plan.starts_with(prefix) && plan.size() > prefix.size()) return plan.substr(prefix.size());
+  throw UsageError(fmt::format("--plan: '{}' is neither auto nor auto:HARDWARE, such as auto:a100-80g", plan));
+}
+
+int planned_world(const LayoutConfig& layout, const LauncherEnvironment& launcher) {
+  if (launcher.size > 0) {
+    if (layout.ranks > 0 && layout.ranks != launcher.size) {
+      throw UsageError(fmt::format("--ranks {}, but {} ranks were started: leave out --ranks, or mpirun -np {}",
+                                   layout.ranks, launcher.size, layout.ranks));
+    }
+    return launcher.size;
+  }
+  return layout.ranks > 0 ? layout.ranks : std::max(layout.d, 1) * layout.p * layout.t;
+}
+
+/// What `dmltrain plan` would be told; training executes no techniques.
+Command plan_of(const Config& config) {
+  Command command;
+  command.config = config;
+  LayoutConfig& layout = command.config.layout;
+  layout.d = 0;
+  layout.p = layout.t = 1;
+  command.own["hardware"] = {hardware_of(layout.plan)};
+  command.own["recompute"] = {"none"};
+  command.own["zero"] = {"0"};
+  return command;
+}
+
+}  // namespace
+
+std::string use_planned_layout(Config& config, const LauncherEnvironment& launcher) {
+  if (config.layout.plan.empty()) {
+    if (config.layout.ranks > 0)
+      throw UsageError(
+          fmt::format("--ranks {} is of --plan auto; a layout is given by --d, --p and --t", config.layout.ranks));
+    return "";
+  }
+  const int world = planned_world(config.layout, launcher);
+  const PlanReport plan = search_plan(plan_of(config), world);
+  if (plan.found.ranked.empty()) {
+    throw UsageError(
+        fmt::format("--plan auto: none of {} layouts of {} ranks is possible; dmltrain plan --world {} --all "
+                    "says why",
+                    plan.found.rejected.size(), world, world));
+  }
+  const auto& [layout, estimate] = plan.found.ranked.front();
+  config.layout = with_layout(config.layout, layout);
+  config.layout.plan.clear();
+  config.layout.ranks = 0;
+  std::string text = fmt::format(
+      "planned: {}: {} a step on {}, speed-up {:.3g} over one device, the best of {} layouts", layout_options(layout),
+      seconds_text(estimate.seconds), plan.hardware, plan.speed_up(estimate), plan.found.ranked.size());
+  if (plan.found.ranked.size() > 1) {
+    const auto& [next, next_estimate] = plan.found.ranked[1];
+    text += fmt::format("; the next is {}, {}", layout_options(next), seconds_text(next_estimate.seconds));
+  }
+  return text + "\n";
+}
+
+}  // namespace dml
