@@ -44,6 +44,8 @@ if(NOT DML_SANITIZE)
   dml_script_test(launch.resume parity 300 ${DML_CORES} ${DML_PYTHON} tests/launch/resume.py $<TARGET_FILE:dmltrain>)
   dml_script_test(launch.compare parity 120 ${DML_CORES} ${DML_PYTHON} tests/launch/compare.py
                   --binary $<TARGET_FILE:dmltrain>)
+  dml_script_test(launch.multi_device parity 300 ${DML_CORES} ${DML_PYTHON} tests/launch/multi_device.py
+                  --binary $<TARGET_FILE:dmltrain>)
   dml_script_test(launch.compare_trace unit 120 1 ${DML_PYTHON} tests/launch/compare_trace.py --binary $<TARGET_FILE:dmltrain>)
   dml_script_test(launch.doctor unit 300 ${DML_CORES} ${DML_PYTHON} tests/launch/doctor.py --binary $<TARGET_FILE:dmltrain>
                   --faulty $<TARGET_FILE:dmltrain_faulty>)

@@ -9,6 +9,7 @@
 #include "launch/report/layer_table.h"
 #include "launch/terminal/text_table.h"
 #include "models/zoo/zoo.h"
+#include "runtime/model/carried_plan.h"
 #include "runtime/model/shards.h"
 
 namespace dml {
@@ -66,6 +67,7 @@ int export_builtin(const Command& command, Terminal& terminal) {
 int partition(const Command& command, Terminal& terminal) {
   Config config = model_config(command);
   const std::string& output = command.arguments.back();
+  adopt_carried_layout(config);
   config.layout.d = std::max(config.layout.d, 1);
   write_shards(config, output);
   terminal.print(

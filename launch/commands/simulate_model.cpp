@@ -17,6 +17,7 @@
 #include "parallel/cost/task_cost.h"
 #include "parallel/rank_classes.h"
 #include "parallel/simulate/step_simulation.h"
+#include "runtime/model/carried_plan.h"
 #include "runtime/model/layout_plan.h"
 
 namespace dml {
@@ -106,7 +107,9 @@ std::vector<KindTotal> kinds_of(const std::vector<RankTasks>& ranks, const RankC
   return kinds;
 }
 
-Prediction predict(const Config& config, const Hardware& hardware) {
+Prediction predict(const Config& given, const Hardware& hardware) {
+  Config config = given;
+  adopt_carried_layout(config);
   LayoutPlan plan(config);
   const auto [threads, hosts] = placed(hardware, config.threads, plan.mesh().world_size());
   const RankClasses classes = classes_of(plan.layout(), hardware, hosts);
