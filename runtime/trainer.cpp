@@ -164,7 +164,7 @@ class Trainer {
     batch_ = batch_of(config_, *data_);
     num_steps_ = steps_of(config_, *data_, batch_);
     const Mesh mesh(config_.layout.d, config_.layout.p, config_.layout.t, config_.layout.order);
-    PartitionOptions options = partition_options(config_, batch_);
+    PartitionOptions options = partition_options(config_, batch_, whole_ == nullptr ? nullptr : &whole_->file());
     classifies_ = data_->label().dtype == DataType::i64 && data_->label().sample_shape.rank() == 0;
     options.needs_output = !config_.dump.empty() || classifies_;
     partition_ = std::make_unique<Partition>(model_->partition(mesh, world_.rank(), options));

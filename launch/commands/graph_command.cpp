@@ -18,6 +18,7 @@
 #include "launch/terminal/number_text.h"
 #include "launch/terminal/terminal.h"
 #include "parallel/verify/verify.h"
+#include "runtime/model/carried_plan.h"
 #include "runtime/model/layout_plan.h"
 
 namespace dml {
@@ -49,11 +50,16 @@ std::vector<OutputFile> chakra(const Drawing& /*drawing*/, LayoutPlan& plan) {
   return files;
 }
 
+/// Written by itself, as it may be large.
+std::vector<OutputFile> onnx(const Drawing& /*drawing*/, LayoutPlan& /*plan*/) { return {}; }
+
+constexpr std::string_view kModelForm = "onnx";
 constexpr Form kForms[] = {
     {"html", "graph.html", html},
     {"svg", "interactive_high_level.svg", svg},
     {"json", "", json},
     {"chakra", "", chakra},
+    {kModelForm, "", onnx},
 };
 
 std::string form_names() {
@@ -64,7 +70,7 @@ std::string form_names() {
 
 std::vector<const Form*> chosen_forms(const Command& command) {
   std::vector<const Form*> forms;
-  std::istringstream words(command.text("emit", form_names()));
+  std::istringstream words(command.text("emit", "html,svg,json,chakra"));
   for (std::string word; std::getline(words, word, ',');) {
     word.erase(0, word.find_first_not_of(' '));
     const Form* form =
@@ -95,6 +101,10 @@ void write_all(const std::string& folder, const std::vector<OutputFile>& files) 
   remove_leftovers(folder, files);
 }
 
+bool has_model_form(const std::vector<const Form*>& forms) {
+  return std::ranges::any_of(forms, [](const Form* form) { return form->name == kModelForm; });
+}
+
 /// The file that --open shows, or empty.
 std::string shown_file(const Command& command, const std::vector<const Form*>& forms) {
   if (!command.has("open")) return "";
@@ -122,14 +132,16 @@ int run_verification(LayoutPlan& plan, Terminal& terminal) {
 }
 
 int run_graph(const Command& command, Terminal& terminal) {
+  Config config = command.config;
+  adopt_carried_layout(config);
   if (command.has("verify")) {
-    LayoutPlan plan(command.config);
+    LayoutPlan plan(config);
     return run_verification(plan, terminal);
   }
   const std::vector<const Form*> forms = chosen_forms(command);
   const std::string shown = shown_file(command, forms);
   const std::string folder = command.text("out", "graph");
-  LayoutPlan plan(command.config);
+  LayoutPlan plan(config);
   Drawing drawing =
       make_drawing(plan.name(), plan.mesh(), plan.options().schedule, [&](int rank) { return plan.partition(rank); });
   drawing.parameters = plan.num_parameters();
@@ -140,7 +152,10 @@ int run_graph(const Command& command, Terminal& terminal) {
   std::vector<OutputFile> files;
   for (const Form* form : forms) std::ranges::move(form->make(drawing, plan), std::back_inserter(files));
   write_all(folder, files);
-  terminal.print(fmt::format("wrote {} files of {} ranks to {}\n", files.size(), plan.mesh().world_size(), folder));
+  if (has_model_form(forms))
+    write_planned_model(plan, (std::filesystem::path(folder) / "model.onnx").string(), !command.has("no-weights"));
+  terminal.print(fmt::format("wrote {} files of {} ranks to {}\n", files.size() + (has_model_form(forms) ? 1 : 0),
+                             plan.mesh().world_size(), folder));
   for (const std::string& note : drawing.notes)
     terminal.print(fmt::format("  {} {}\n", terminal.style().strong("note:"), note));
   if (!shown.empty()) show(std::filesystem::absolute(folder) / shown, terminal);
@@ -155,7 +170,8 @@ CommandSpec graph_command() {
           .summary = "the task graph as pictures",
           .on_preset = true,
           .options = {{"out", "DIR", "folder of the files (default graph)"},
-                      {"emit", "FORM,...", "svg, html, json, chakra (default all)"},
+                      {"emit", "FORM,...", "svg, html, json, chakra (default these four), onnx"},
+                      {"no-weights", "", "leaves the weights out of the ONNX file"},
                       {"open", "", "shows the graph in the browser"},
                       {"verify", "", "proves that its tasks compute the model; draws nothing"}},
           .run = run_graph};
