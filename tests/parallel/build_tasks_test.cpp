@@ -260,14 +260,15 @@ TEST(ZeroTasks, ScatterGradientsAndGatherWeightsByTheStage) {
                                                      .model = "gpt:layers=2,width=12,heads=3,seq=4,vocab=7",
                                                      .techniques = {.zero = zero}});
     for (const Partition& rank : ranks) {
-      const std::int64_t weights = rank.layout.size * 4;
-      EXPECT_EQ(bytes_of(between_replicas(rank, TaskKind::all_reduce)), zero == 0 ? weights : 0);
+      std::int64_t summed = 0;  // with what pads the segments of a bucket
+      for (const Bucket& bucket : rank.layout.buckets) summed += bucket.count * 4;
+      EXPECT_EQ(bytes_of(between_replicas(rank, TaskKind::all_reduce)), zero == 0 ? summed : 0);
       const int sums = zero == 0 ? 0 : zero == 1 ? 1 : kMicrobatches;
-      EXPECT_EQ(bytes_of(between_replicas(rank, TaskKind::reduce_scatter)), sums * weights);
+      EXPECT_EQ(bytes_of(between_replicas(rank, TaskKind::reduce_scatter)), sums * summed);
       const int gathers = zero == 0 ? 0 : zero < 3 ? 1 : 2 * kMicrobatches;
-      std::int64_t unpadded = 0;
-      for (const Segment& segment : rank.layout.segments) unpadded += segment.count * 4;
-      EXPECT_EQ(bytes_of(between_replicas(rank, TaskKind::all_gather)), gathers * unpadded);
+      std::int64_t weights = 0;
+      for (const Segment& segment : rank.layout.segments) weights += segment.count * 4;
+      EXPECT_EQ(bytes_of(between_replicas(rank, TaskKind::all_gather)), gathers * weights);
       const Task& update = *std::find_if(rank.tasks.tasks.begin(), rank.tasks.tasks.end(),
                                          [](const Task& task) { return task.kind == TaskKind::update; });
       EXPECT_EQ(update.count, zero == 0 ? rank.layout.size : part_size(rank.layout.size, 2, rank.at.d));
