@@ -4,44 +4,54 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <sstream>
 
 #include "launch/atomic_file.h"
 #include "launch/browser.h"
+#include "launch/commands/generated_run.h"
 #include "launch/failure.h"
+#include "launch/hardware_file.h"
 #include "launch/report/chakra/execution_trace.h"
 #include "launch/report/graph/drawing.h"
 #include "launch/report/graph/graph_json.h"
 #include "launch/report/graph/svg_tree.h"
+#include "launch/report/graph/task_times.h"
 #include "launch/report/page/page_file.h"
 #include "launch/terminal/number_text.h"
 #include "launch/terminal/terminal.h"
 #include "parallel/verify/verify.h"
-#include "runtime/model/carried_plan.h"
 #include "runtime/model/layout_plan.h"
 
 namespace dml {
 namespace {
 
+/// All that the files are made of.
+struct Drawn {
+  const Drawing& drawing;
+  LayoutPlan& plan;
+  std::span<const TaskTimes> times;  ///< of the run that was asked for
+};
+
 /// The kinds of files that --emit names, and what each one shows in a browser.
 struct Form {
   std::string_view name;
   std::string_view first_file;
-  std::vector<OutputFile> (*make)(const Drawing& drawing, LayoutPlan& plan);
+  std::vector<OutputFile> (*make)(const Drawn& drawn);
 };
 
-std::vector<OutputFile> svg(const Drawing& drawing, LayoutPlan& /*plan*/) { return svg_tree(drawing); }
+std::vector<OutputFile> svg(const Drawn& drawn) { return svg_tree(drawn.drawing); }
 
-std::vector<OutputFile> html(const Drawing& drawing, LayoutPlan& /*plan*/) {
-  return {{"graph.html", filled_page("graph.html", {{"data", json_for_page(graph_json(drawing))}})}};
+std::vector<OutputFile> html(const Drawn& drawn) {
+  return {{"graph.html", filled_page("graph.html", {{"data", json_for_page(graph_json(drawn.drawing))},
+                                                    {"times", json_for_page(task_times_json(drawn.times))}})}};
 }
 
-std::vector<OutputFile> json(const Drawing& drawing, LayoutPlan& /*plan*/) {
-  return {{"graph.json", graph_json(drawing) + "\n"}};
-}
+std::vector<OutputFile> json(const Drawn& drawn) { return {{"graph.json", graph_json(drawn.drawing) + "\n"}}; }
 
-std::vector<OutputFile> chakra(const Drawing& /*drawing*/, LayoutPlan& plan) {
+std::vector<OutputFile> chakra(const Drawn& drawn) {
+  LayoutPlan& plan = drawn.plan;
   std::vector<OutputFile> files;
   CommGroups groups;
   for (int rank = 0; rank < plan.mesh().world_size(); ++rank)
@@ -50,16 +60,11 @@ std::vector<OutputFile> chakra(const Drawing& /*drawing*/, LayoutPlan& plan) {
   return files;
 }
 
-/// Written by itself, as it may be large.
-std::vector<OutputFile> onnx(const Drawing& /*drawing*/, LayoutPlan& /*plan*/) { return {}; }
-
-constexpr std::string_view kModelForm = "onnx";
 constexpr Form kForms[] = {
     {"html", "graph.html", html},
     {"svg", "interactive_high_level.svg", svg},
     {"json", "", json},
     {"chakra", "", chakra},
-    {kModelForm, "", onnx},
 };
 
 std::string form_names() {
@@ -70,7 +75,7 @@ std::string form_names() {
 
 std::vector<const Form*> chosen_forms(const Command& command) {
   std::vector<const Form*> forms;
-  std::istringstream words(command.text("emit", "html,svg,json,chakra"));
+  std::istringstream words(command.text("emit", form_names()));
   for (std::string word; std::getline(words, word, ',');) {
     word.erase(0, word.find_first_not_of(' '));
     const Form* form =
@@ -101,10 +106,6 @@ void write_all(const std::string& folder, const std::vector<OutputFile>& files) 
   remove_leftovers(folder, files);
 }
 
-bool has_model_form(const std::vector<const Form*>& forms) {
-  return std::ranges::any_of(forms, [](const Form* form) { return form->name == kModelForm; });
-}
-
 /// The file that --open shows, or empty.
 std::string shown_file(const Command& command, const std::vector<const Form*>& forms) {
   if (!command.has("open")) return "";
@@ -122,6 +123,9 @@ void show(const std::filesystem::path& path, Terminal& terminal) {
 constexpr std::size_t kShownFindings = 20;
 
 int run_verification(LayoutPlan& plan, Terminal& terminal) {
+  if (plan.options().techniques.zero > 0)
+    throw UsageError(fmt::format("--verify does not know what ZeRO exchanges: leave out --zero {}",
+                                 plan.options().techniques.zero));
   const Verification found = verify(plan.layout());
   terminal.print(found.summary() + "\n");
   for (std::size_t i = 0; i < found.findings.size() && i < kShownFindings; ++i)
@@ -131,31 +135,38 @@ int run_verification(LayoutPlan& plan, Terminal& terminal) {
   return found.holds() ? exit_code::kDone : exit_code::kCheckFailed;
 }
 
+/// The measured times of the run, and with --hardware the simulated ones.
+std::vector<TaskTimes> times_of_run(const Command& command, const GeneratedRun& run, const Drawing& drawing) {
+  std::vector<TaskTimes> times{task_times(drawing, run.tasks(), run.joined().measured)};
+  times.back().name = "measured";
+  times.back().source = run.files().folder;
+  if (!command.has("hardware")) return times;
+  const Hardware hardware = find_hardware(command.text("hardware"));
+  times.push_back(task_times(drawing, run.tasks(), run.simulate(hardware).timeline));
+  times.back().name = "simulated";
+  times.back().source = hardware.name;
+  return times;
+}
+
 int run_graph(const Command& command, Terminal& terminal) {
-  Config config = command.config;
-  adopt_carried_layout(config);
-  if (command.has("verify")) {
-    LayoutPlan plan(config);
-    return run_verification(plan, terminal);
-  }
   const std::vector<const Form*> forms = chosen_forms(command);
   const std::string shown = shown_file(command, forms);
+  std::optional<GeneratedRun> run;
+  if (command.has("run")) run.emplace(read_run(command.text("run")));
+  if (command.has("hardware") && !run)
+    throw UsageError("graph: --hardware simulates a run: name its folder with --run, or see `dmltrain simulate`");
+  LayoutPlan plan(run ? run->files().config : command.config);
+  if (command.has("verify")) return run_verification(plan, terminal);
   const std::string folder = command.text("out", "graph");
-  LayoutPlan plan(config);
   Drawing drawing =
       make_drawing(plan.name(), plan.mesh(), plan.options().schedule, [&](int rank) { return plan.partition(rank); });
   drawing.parameters = plan.num_parameters();
-  if (plan.options().techniques.zero > 0)
-    throw UsageError(fmt::format("--verify does not know what ZeRO exchanges: leave out --zero {}",
-                                 plan.options().techniques.zero));
   drawing.notes.insert(drawing.notes.begin(), plan.notes().begin(), plan.notes().end());
+  const std::vector<TaskTimes> times = run ? times_of_run(command, *run, drawing) : std::vector<TaskTimes>{};
   std::vector<OutputFile> files;
-  for (const Form* form : forms) std::ranges::move(form->make(drawing, plan), std::back_inserter(files));
+  for (const Form* form : forms) std::ranges::move(form->make({drawing, plan, times}), std::back_inserter(files));
   write_all(folder, files);
-  if (has_model_form(forms))
-    write_planned_model(plan, (std::filesystem::path(folder) / "model.onnx").string(), !command.has("no-weights"));
-  terminal.print(fmt::format("wrote {} files of {} ranks to {}\n", files.size() + (has_model_form(forms) ? 1 : 0),
-                             plan.mesh().world_size(), folder));
+  terminal.print(fmt::format("wrote {} files of {} ranks to {}\n", files.size(), plan.mesh().world_size(), folder));
   for (const std::string& note : drawing.notes)
     terminal.print(fmt::format("  {} {}\n", terminal.style().strong("note:"), note));
   if (!shown.empty()) show(std::filesystem::absolute(folder) / shown, terminal);
@@ -170,8 +181,9 @@ CommandSpec graph_command() {
           .summary = "the task graph as pictures",
           .on_preset = true,
           .options = {{"out", "DIR", "folder of the files (default graph)"},
-                      {"emit", "FORM,...", "svg, html, json, chakra (default these four), onnx"},
-                      {"no-weights", "", "leaves the weights out of the ONNX file"},
+                      {"emit", "FORM,...", "svg, html, json, chakra (default all)"},
+                      {"run", "DIR", "draws the graph of that run, with the times that it measured in graph.html"},
+                      {"hardware", "FILE|NAME", "with --run: simulated times too, by a calibration or a preset"},
                       {"open", "", "shows the graph in the browser"},
                       {"verify", "", "proves that its tasks compute the model; draws nothing"}},
           .run = run_graph};

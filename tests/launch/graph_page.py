@@ -90,11 +90,71 @@ def page_faults(browser, folder):
         yield "no screenshot"
 
 
+# The graph of a run, coloured by time.
+TIMED = """<pre id="done"></pre><script>
+addEventListener("load", () => {
+  const choice = document.getElementById("colour"), said = {};
+  said.choices = [...choice.options].map(option => option.value);
+  choice.value = "measured";
+  choice.dispatchEvent(new Event("change"));
+  said.legend = document.getElementById("legend").textContent;
+  const boxes = view.scene.replicas.flatMap(made => made.tasks).sort((a, b) => b.total.measured - a.total.measured);
+  said.colours = [boxes[0], boxes.at(-1)].map(box => view.fillOf(box).match(/[0-9]+%/)[0]);
+  said.measured = view.scene.root.total.measured;
+  view.select(boxes[0]);
+  said.facts = document.getElementById("panel").textContent;
+  document.getElementById("done").textContent = JSON.stringify(said);
+});
+</script>"""
+
+
+def measured_us(run):
+    """The sum of all compute and communication on the ranks, in the mean over tensor ranks, without transfers."""
+    step = json.loads((run / "measured.json").read_text())
+    graph = json.loads((run / "graph.json").read_text())
+    drawn = {(task["phase"], task["stage"], task["n"]) for program in graph["programs"] for task in program["tasks"]}
+    total = 0
+    for rank in step["ranks"]:
+        for task, start, end in zip(rank["tasks"], rank["start_us"], rank["end_us"]):
+            phase, _, stage, _, _, n = task.split(".")
+            total += (end - start) / graph["layout"]["t"] if (phase, int(stage[1:]), int(n[1:])) in drawn else 0
+    return total
+
+
+def time_faults(binary, browser, folder):
+    run = folder / "run"
+    layout = ["--d", "2", "--p", "2", "--t", "2", "--microbatches", "2", "--data", "builtin:text", "--batch", "8"]
+    small = ["--model", "gpt:layers=2,width=32,heads=2,seq=16,vocab=256"]
+    subprocess.run([binary, *small, *layout, "--steps", "3", "--run", run], check=True, capture_output=True)
+    drawing = ["--emit", "html,json", "--out", run, "--hardware", "a100-80g"]
+    subprocess.run([binary, "graph", "--run", run, *drawing], check=True, capture_output=True)
+    page = run / "graph.html"
+    page.write_text(page.read_text().replace("</body>", TIMED + "</body>"))
+    dom, console = browse(browser, page.resolve().as_uri(), "--dump-dom")
+    yield from (f"with times: {line}" for line in console)
+    done = re.search(r'<pre id="done">(.*?)</pre>', dom, re.S)
+    said = json.loads(html.unescape(done.group(1))) if done and done.group(1) else None
+    if said is None:
+        yield "with times: nothing came of it"
+        return
+    if said["choices"] != ["kind", "flops", "bytes", "measured", "simulated"]:
+        yield f"with times: colours by {said['choices']}"
+    if "measured" not in said["legend"] or str(run) not in said["legend"]:
+        yield f"with times: the legend says '{said['legend']}'"
+    if said["colours"][0] != "100%" or said["colours"][1] == "100%":
+        yield f"with times: the longest and the shortest task are {said['colours']} hot"
+    if "measured" not in said["facts"] or "ms a step" not in said["facts"]:
+        yield f"with times: the facts of a task are '{said['facts'][:200]}'"
+    if abs(said["measured"] - measured_us(run)) > 1e-3 * said["measured"]:
+        yield f"with times: {said['measured']} us in all boxes, {measured_us(run)} in measured.json"
+
+
 def faults(binary, browser, folder):
     layout = ["--model", MODEL, "--d", "3", "--p", "5", "--t", "3"]
     subprocess.run([binary, "graph", *layout, "--out", folder], check=True)
     yield from dead_links(folder)
     yield from page_faults(browser, folder)
+    yield from time_faults(binary, browser, folder)
 
 
 if __name__ == "__main__":

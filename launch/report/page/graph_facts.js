@@ -78,6 +78,10 @@ class Facts {
       ],
     ];
   }
+  /** Of a step, on one rank. */
+  times(box) {
+    return this.graph.times.map(({name}) => [name, `${Number((box.total[name] / 1000).toPrecision(4))} ms a step`]);
+  }
   outputs(outputs) {
     for (const output of outputs) {
       this.panel.append(element("h2", "output"), element("code", output.name));
@@ -117,7 +121,7 @@ class Facts {
           "times",
           task.phase === "U" ? "once a step" : `for each microbatch: ${program.microbatch_samples.length} in a step`
         ],
-        ...this.costs(task));
+        ...this.costs(task), ...this.times(box));
     this.table(rows);
     this.outputs(task.outputs || []);
     const text = i => `${program.tasks[i].operation} ${program.tasks[i].name}`;

@@ -77,6 +77,7 @@ class Hands {
     button("in").onclick = () => view.zoomBy(1.6);
     button("out").onclick = () => view.zoomBy(1 / 1.6);
     button("fit").onclick = () => view.goTo(view.scene.root);
+    for (const {name} of view.graph.times) button("colour").append(new Option(`by ${name} time`, name));
     button("colour").onchange = event => {
       view.colour = event.target.value;
       view.readColours();

@@ -192,18 +192,21 @@ function replicaBox(graph, d) {
 }
 
 /**
- * Puts into every box what a step costs inside it, over the ranks of the tensor group: all of it, and bytes by kind.
+ * Puts into every box what a step costs inside it, over the ranks of the tensor group: all of it, bytes by kind, and
+ * the microseconds of one rank where a run has them.
  */
 function addTotals(graph, replicas, box) {
-  const total = box.total = {tasks: 0, flops: 0, bytes: 0, kinds: {}};
+  const times = Object.fromEntries(graph.times.map(({name}) => [name, 0]));
+  const total = box.total = {tasks: 0, flops: 0, bytes: 0, ...times, kinds: {}};
   if (box.kind === "task") {
     const task = replicas[box.facts.d].program.tasks[box.facts.task], ranks = graph.layout.t;
     Object.assign(total, {tasks: 1, flops: sumOf(task.step_flops, ranks), bytes: sumOf(task.step_bytes, ranks)});
+    for (const {name, us} of graph.times) total[name] = us[box.facts.d][box.facts.task];
     total.kinds[box.facts.colour] = total.bytes;
   }
   for (const child of box.children) {
     const inner = addTotals(graph, replicas, child);
-    for (const key of ["tasks", "flops", "bytes"]) total[key] += inner[key];
+    for (const key of ["tasks", "flops", "bytes", ...Object.keys(times)]) total[key] += inner[key];
     for (const [kind, bytes] of Object.entries(inner.kinds)) total.kinds[kind] = (total.kinds[kind] || 0) + bytes;
   }
   return total;

@@ -36,18 +36,24 @@ class View {
     this.palette = new Proxy({}, {get: (known, name) => known[name] ??= this.ink(name)});
     const shown = this.colour === "kind" ?
         Object.entries(KINDS).map(([name, text]) => [this.palette[name], text]) :
-        [[this.palette.cold, "few"], [this.palette.hot, `many ${this.colour === "flops" ? "FLOP" : "bytes"}`]];
+        this.scaleLegend();
     document.getElementById("legend").replaceChildren(...shown.map(([colour, text]) => {
       const mark = element("i");
       mark.style.background = colour;
       return element("span", "", mark, text);
     }));
   }
+  scaleLegend() {
+    const {cold, hot} = this.palette, times = this.graph.times.find(({name}) => name === this.colour);
+    if (times) return [[cold, `short, as ${times.name}: ${times.source}`], [hot, "long"]];
+    return [[cold, "few"], [hot, `many ${this.colour === "flops" ? "FLOP" : "bytes"}`]];
+  }
   findScales() {
+    const keys = ["flops", "bytes", ...this.graph.times.map(({name}) => name)];
     this.most = {};  // of a box of each kind
     const visit = box => {
-      const most = this.most[box.kind] ||= {flops: 1, bytes: 1};
-      for (const key of ["flops", "bytes"]) most[key] = Math.max(most[key], box.total[key]);
+      const most = this.most[box.kind] ||= Object.fromEntries(keys.map(key => [key, 1e-3]));
+      for (const key of keys) most[key] = Math.max(most[key], box.total[key]);
       box.children.forEach(visit);
     };
     visit(this.scene.root);
@@ -402,6 +408,7 @@ function setTheme(theme, view) {
 
 const systemTheme = matchMedia("(prefers-color-scheme: dark)");
 setTheme(systemTheme.matches ? "dark" : "light");
-const view = new View(JSON.parse(document.getElementById("data").textContent));
+const dataOf = id => JSON.parse(document.getElementById(id).textContent);
+const view = new View({...dataOf("data"), times: dataOf("times")});
 new Hands(view);
 systemTheme.addEventListener("change", () => setTheme(systemTheme.matches ? "dark" : "light", view));
