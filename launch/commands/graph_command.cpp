@@ -22,6 +22,7 @@
 #include "launch/terminal/number_text.h"
 #include "launch/terminal/terminal.h"
 #include "parallel/verify/verify.h"
+#include "runtime/model/carried_plan.h"
 #include "runtime/model/layout_plan.h"
 
 namespace dml {
@@ -60,11 +61,14 @@ std::vector<OutputFile> chakra(const Drawn& drawn) {
   return files;
 }
 
+/// Written by itself, as it may be large.
+std::vector<OutputFile> onnx(const Drawn& /*drawn*/) { return {}; }
+
+constexpr std::string_view kModelForm = "onnx";
 constexpr Form kForms[] = {
-    {"html", "graph.html", html},
-    {"svg", "interactive_high_level.svg", svg},
-    {"json", "", json},
-    {"chakra", "", chakra},
+    {"html", "graph.html", html}, {"svg", "interactive_high_level.svg", svg},
+    {"json", "", json},           {"chakra", "", chakra},
+    {kModelForm, "", onnx},
 };
 
 std::string form_names() {
@@ -75,7 +79,7 @@ std::string form_names() {
 
 std::vector<const Form*> chosen_forms(const Command& command) {
   std::vector<const Form*> forms;
-  std::istringstream words(command.text("emit", form_names()));
+  std::istringstream words(command.text("emit", "html,svg,json,chakra"));
   for (std::string word; std::getline(words, word, ',');) {
     word.erase(0, word.find_first_not_of(' '));
     const Form* form =
@@ -106,6 +110,10 @@ void write_all(const std::string& folder, const std::vector<OutputFile>& files) 
   remove_leftovers(folder, files);
 }
 
+bool has_model_form(const std::vector<const Form*>& forms) {
+  return std::ranges::any_of(forms, [](const Form* form) { return form->name == kModelForm; });
+}
+
 /// The file that --open shows, or empty.
 std::string shown_file(const Command& command, const std::vector<const Form*>& forms) {
   if (!command.has("open")) return "";
@@ -124,8 +132,8 @@ constexpr std::size_t kShownFindings = 20;
 
 int run_verification(LayoutPlan& plan, Terminal& terminal) {
   if (plan.options().techniques.zero > 0)
-    throw UsageError(fmt::format("--verify does not know what ZeRO exchanges: leave out --zero {}",
-                                 plan.options().techniques.zero));
+    throw UsageError(
+        fmt::format("--verify does not know what ZeRO exchanges: leave out --zero {}", plan.options().techniques.zero));
   const Verification found = verify(plan.layout());
   terminal.print(found.summary() + "\n");
   for (std::size_t i = 0; i < found.findings.size() && i < kShownFindings; ++i)
@@ -155,7 +163,9 @@ int run_graph(const Command& command, Terminal& terminal) {
   if (command.has("run")) run.emplace(read_run(command.text("run")));
   if (command.has("hardware") && !run)
     throw UsageError("graph: --hardware simulates a run: name its folder with --run, or see `dmltrain simulate`");
-  LayoutPlan plan(run ? run->files().config : command.config);
+  Config config = run ? run->files().config : command.config;
+  adopt_carried_layout(config);
+  LayoutPlan plan(config);
   if (command.has("verify")) return run_verification(plan, terminal);
   const std::string folder = command.text("out", "graph");
   Drawing drawing =
@@ -166,7 +176,10 @@ int run_graph(const Command& command, Terminal& terminal) {
   std::vector<OutputFile> files;
   for (const Form* form : forms) std::ranges::move(form->make({drawing, plan, times}), std::back_inserter(files));
   write_all(folder, files);
-  terminal.print(fmt::format("wrote {} files of {} ranks to {}\n", files.size(), plan.mesh().world_size(), folder));
+  if (has_model_form(forms))
+    write_planned_model(plan, (std::filesystem::path(folder) / "model.onnx").string(), !command.has("no-weights"));
+  terminal.print(fmt::format("wrote {} files of {} ranks to {}\n", files.size() + (has_model_form(forms) ? 1 : 0),
+                             plan.mesh().world_size(), folder));
   for (const std::string& note : drawing.notes)
     terminal.print(fmt::format("  {} {}\n", terminal.style().strong("note:"), note));
   if (!shown.empty()) show(std::filesystem::absolute(folder) / shown, terminal);
@@ -181,7 +194,8 @@ CommandSpec graph_command() {
           .summary = "the task graph as pictures",
           .on_preset = true,
           .options = {{"out", "DIR", "folder of the files (default graph)"},
-                      {"emit", "FORM,...", "svg, html, json, chakra (default all)"},
+                      {"emit", "FORM,...", "svg, html, json, chakra (default these four), onnx"},
+                      {"no-weights", "", "leaves the weights out of the ONNX file"},
                       {"run", "DIR", "draws the graph of that run, with the times that it measured in graph.html"},
                       {"hardware", "FILE|NAME", "with --run: simulated times too, by a calibration or a preset"},
                       {"open", "", "shows the graph in the browser"},

@@ -19,8 +19,7 @@ constexpr std::string_view kStart = "-start", kEnd = "-end";
 
 std::vector<double> times_of(const Json& json, const std::string& key) {
   const Json& value = json.at(key);
-  std::vector<double> times =
-      value.is_array() ? value.get<std::vector<double>>() : std::vector{value.get<double>()};
+  std::vector<double> times = value.is_array() ? value.get<std::vector<double>>() : std::vector{value.get<double>()};
   if (!std::all_of(times.begin(), times.end(), [](double time) { return std::isfinite(time); }))
     throw IoError(fmt::format("'{}' is no time", key));
   return times;
