@@ -13,6 +13,7 @@
 #include "launch/run_folder.h"
 #include "launch/session.h"
 #include "runtime/checkpoint/stop_request.h"
+#include "runtime/model/carried_plan.h"
 #include "runtime/model/shards.h"
 #include "runtime/trainer.h"
 
@@ -37,6 +38,7 @@ int run_training(Config config) {
   if (!config.model.shards.empty()) {
     config.layout = layout_of_shards(config.layout, config.model.shards, std::max(launcher.rank, 0));
   }
+  adopt_carried_layout(config);
   const std::string chosen = use_planned_layout(config, launcher);
   const World world = resolve_world(config, launcher, mpi_available());
   config.layout.d = resolve_replicas(config.layout, world);
