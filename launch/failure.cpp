@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "kernels/error.h"
+#include "runtime/comm/host_watch.h"
 
 namespace dml {
 namespace {
@@ -58,6 +59,10 @@ Failure describe(const std::exception_ptr& error) {
     return failed(exit_code::kNotFinite, e);
   } catch (const TimeoutError& e) {
     return failed(exit_code::kCommunication, e);
+  } catch (const LostHostError& e) {
+    Failure failure = failed(exit_code::kCommunication, e);
+    failure.speaks = e.speaks();
+    return failure;
   } catch (const CommError& e) {
     Failure failure = failed(exit_code::kCommunication, e);
     failure.may_be_echo = true;
@@ -83,7 +88,7 @@ std::string failure_line(const Failure& failure, const LauncherEnvironment& laun
 }
 
 void report_and_exit(const Failure& failure, const LauncherEnvironment& launcher) {
-  if (launcher.size > 1) {
+  if (launcher.size > 1 && !failure.speaks) {
     if (launcher.rank != 0) std::this_thread::sleep_for(kRankZeroFirst);
     if (failure.may_be_echo) std::this_thread::sleep_for(kCauseFirst);
   }

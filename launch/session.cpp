@@ -12,6 +12,7 @@
 #include "launch/cores.h"
 #include "launch/failure.h"
 #include "launch/options/usage_error.h"
+#include "parallel/mesh.h"
 
 namespace dml {
 namespace {
@@ -24,10 +25,22 @@ std::int64_t ranks_of(const LayoutConfig& layout) {
   return static_cast<std::int64_t>(std::min(ranks, 1e18));
 }
 
+LinkShape link_shape(const ShapedLink& link, const LayoutConfig& layout) {
+  LinkShape shape{link.latency_us * 1e-6, link.gbit_per_s * 1e9 / 8, {}};
+  if (link.axis == 0) return shape;
+  const Mesh mesh(layout.d, layout.p, layout.t, layout.order);
+  for (int rank = 0; rank < mesh.world_size(); ++rank) {
+    const Coordinate at = mesh.coordinate(rank);
+    shape.island.push_back(link.axis == 'd' ? at.d : link.axis == 'p' ? at.p : at.t);
+  }
+  return shape;
+}
+
 CommOptions comm_options(const Config& config) {
   CommOptions options;
   options.deadline = std::chrono::milliseconds(static_cast<std::int64_t>(config.deadline_s * 1e3));
   options.library_collectives = config.collectives == "library";
+  if (config.shaped_link) options.shape = link_shape(*config.shaped_link, config.layout);
   return options;
 }
 

@@ -49,6 +49,13 @@ struct LayoutConfig {
   Techniques techniques;                ///< drawn, simulated and planned; training has none yet
 };
 
+/// --shape-link: messages over some links take longer than they do.
+struct ShapedLink {
+  double latency_us = 0;
+  double gbit_per_s = 0;
+  char axis = 0;  ///< 'd', 'p' or 't': along this axis; 0: between hosts
+};
+
 struct OptimizerConfig {
   OptimizerKind kind = OptimizerKind::adamw;
   double learning_rate = 1e-3;
@@ -78,6 +85,7 @@ struct Config {
   int threads = 0;                  ///< per rank; 0: usable cores / ranks on the node
   std::string comm = "auto";        ///< auto, thread, mpi
   std::string collectives = "own";  ///< own, library
+  std::optional<ShapedLink> shaped_link;
   double deadline_s = 300;
   std::int64_t checkpoint_every = 0;  ///< steps; 0: only where a signal ends the run
   std::string resume;                 ///< a checkpoint, a folder that has some, "auto": those of `run`; or empty

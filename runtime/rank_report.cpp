@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "parallel/pipeline/cut.h"
+#include "runtime/comm/hosts.h"
 
 namespace dml {
 namespace {
@@ -43,11 +44,6 @@ double resident_bytes() {
     std::fclose(file);
   }
   return static_cast<double>(pages) * static_cast<double>(sysconf(_SC_PAGESIZE));
-}
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "?";
 }
 
 /// Fixed-size text and numbers of a rank, as they travel at the start and at the end.
@@ -88,6 +84,18 @@ std::vector<RankPlan> gather_plans(RankState& state, Communicator& world) {
   return plans;
 }
 
+/// Which axes cross hosts, and a word where they need not.
+void add_links(RunPlan& plan, const Mesh& mesh) {
+  std::vector<std::string> names;
+  for (const RankPlan& rank : plan.ranks) names.push_back(rank.host);
+  const HostTable hosts = make_hosts(names);
+  plan.links = axis_links(mesh, hosts.of_rank);
+  if (const auto order = better_order(mesh, hosts.of_rank)) {
+    plan.notes.push_back(
+        fmt::format("--order {} lets axes talk between hosts that --order {} keeps within them", mesh.order(), *order));
+  }
+}
+
 /// Moves `items` of `rank` to rank 0, where they replace what is there.
 template <typename Item>
 void to_first_rank(Communicator& world, int rank, std::vector<Item>& items) {
@@ -123,6 +131,7 @@ RankReporter::RankReporter(RankState& state, Communicator& world, RunObserver* o
 void RankReporter::started(RunPlan plan) {
   plans_ = gather_plans(state_, world_);
   plan.ranks = plans_;
+  add_links(plan, state_.partition().mesh);
   if (observer_ != nullptr) observer_->started(plan);
 }
 

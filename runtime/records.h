@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "parallel/host_links.h"
 #include "parallel/mesh.h"
 #include "parallel/task_graph.h"
 #include "parallel/timeline.h"
@@ -89,6 +90,7 @@ struct RunPlan {
   int usable_cores = 1;
   std::string instruction_set;
   std::vector<RankPlan> ranks;
+  std::vector<AxisLinks> links;    ///< which axes cross hosts
   std::vector<std::string> notes;  ///< what was decided that a person may want to know
 };
 

@@ -46,6 +46,12 @@ const char* name_of(RateSchedule schedule) {
   return "?";
 }
 
+std::string describe(const ShapedLink& link) {
+  return fmt::format("messages {} are made slower: by {:g} us, and as by {:g} Gbit/s",
+                     link.axis == 0 ? std::string("between hosts") : fmt::format("along {}", link.axis),
+                     link.latency_us, link.gbit_per_s);
+}
+
 std::int64_t batch_of(const Config& config, const Dataset& data) {
   if (!data.is_given_batches()) return config.data.batch > 0 ? config.data.batch : 16;
   if (config.data.batch > 0 && config.data.batch != data.given_batch_size()) {
@@ -325,6 +331,7 @@ class Trainer {
     plan.notes = model_->notes();
     plan.notes.insert(plan.notes.end(), partition_->notes.begin(), partition_->notes.end());
     plan.notes.insert(plan.notes.end(), resume_notes_.begin(), resume_notes_.end());
+    if (config_.shaped_link) plan.notes.push_back(describe(*config_.shaped_link));
     if (!verification_.empty()) plan.notes.push_back(verification_);
     return plan;
   }

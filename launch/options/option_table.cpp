@@ -330,6 +330,35 @@ void add_run(Table& table) {
                   [](auto& c) -> auto& { return c.dump; }));
 }
 
+/// "LATENCY_US,GBIT" or "LATENCY_US,GBIT:AXIS".
+ShapedLink parse_shaped_link(const std::string& text) {
+  const std::size_t comma = text.find(',');
+  const std::size_t colon = text.find(':');
+  if (comma == std::string::npos || comma > colon) {
+    throw UsageError(fmt::format("'{}' is no LATENCY_US,GBIT[:AXIS] such as 50,10 or 50,10:d", text));
+  }
+  ShapedLink link;
+  link.latency_us = parse_real(text.substr(0, comma), 0, 1e7);
+  link.gbit_per_s =
+      parse_real(text.substr(comma + 1, colon == std::string::npos ? colon : colon - comma - 1), 1e-6, 1e6);
+  if (colon == std::string::npos) return link;
+  constexpr std::string_view kAxes[] = {"d", "p", "t"};
+  link.axis = kAxes[parse_choice(text.substr(colon + 1), kAxes)].front();
+  return link;
+}
+
+OptionSpec shaped_link_option(OptionSpec spec) {
+  spec.set = [](Config& c, std::span<const std::string> values) { c.shaped_link = parse_shaped_link(values.back()); };
+  spec.get = [](const Config& c) {
+    if (!c.shaped_link) return std::vector<std::string>{};
+    const ShapedLink& link = *c.shaped_link;
+    const std::string axis = link.axis == 0 ? "" : fmt::format(":{}", link.axis);
+    return std::vector<std::string>{
+        fmt::format("{},{}{}", write_real(link.latency_us), write_real(link.gbit_per_s), axis)};
+  };
+  return spec;
+}
+
 void add_communication(Table& table) {
   constexpr std::string_view kGroup = "Communication";
   table.push_back(name_option(
@@ -340,6 +369,8 @@ void add_communication(Table& table) {
   table.push_back(
       real_option(row(kGroup, "deadline", "SECONDS", "no wait is longer: a run that hangs ends with exit code 4"),
                   0.001, 1e6, [](auto& c) -> auto& { return c.deadline_s; }));
+  table.push_back(shaped_link_option(row(kGroup, "shape-link", "US,GBIT[:AXIS]",
+                                         "messages between hosts, or along an axis, take as long as on such a link")));
 }
 
 Table make_table() {

@@ -31,6 +31,38 @@ std::string layout_text(const RunPlan& plan) {
   return joined(parts);
 }
 
+/// "n1, n2, n3 and 5 more".
+std::string host_names(const RunPlan& plan) {
+  constexpr std::size_t kMost = 4;
+  std::vector<std::string> names;
+  for (const RankPlan& rank : plan.ranks) {
+    if (std::find(names.begin(), names.end(), rank.host) == names.end()) names.push_back(rank.host);
+  }
+  const std::size_t num_hosts = names.size();
+  names.resize(std::min(num_hosts, kMost));
+  return joined(names) + (num_hosts > kMost ? fmt::format(" and {} more", num_hosts - kMost) : "");
+}
+
+/// What the groups of each axis talk over, where there are several hosts.
+std::string hosts_text(const RunPlan& plan) {
+  std::string text = host_names(plan);
+  for (const AxisLinks& links : plan.links) {
+    text += fmt::format("; {} ", letter_of(links.axis));
+    if (links.crossing == 0) {
+      text += "within a host (shared memory)";
+    } else if (links.crossing == links.groups) {
+      text += "between hosts (network)";
+    } else {
+      text += fmt::format("between hosts in {} of {} groups (network)", links.crossing, links.groups);
+    }
+  }
+  return text;
+}
+
+bool crosses_hosts(const RunPlan& plan) {
+  return std::any_of(plan.links.begin(), plan.links.end(), [](const AxisLinks& links) { return links.crossing > 0; });
+}
+
 std::string owner_table(const RunPlan& plan, Style style, int max_rows) {
   TextTable table({{"rank"},
                    {"place", Align::left},
@@ -150,6 +182,7 @@ std::string first_page(const RunPlan& plan, Style style, int max_rows) {
                            plan.threads_per_rank == 1 ? "" : "s", plan.usable_cores, plan.usable_cores == 1 ? "" : "s",
                            plan.instruction_set),
                style);
+  if (crosses_hosts(plan)) text += fact("hosts", hosts_text(plan), style);
   text += "\n" + owner_table(plan, style, max_rows);
   if (!plan.notes.empty()) text += "\n";
   for (const std::string& note : plan.notes) text += fmt::format("  {} {}\n", style.strong("note:"), note);

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -30,9 +31,17 @@ struct CommCounter {
   std::int64_t bytes_received = 0;
 };
 
+/// What a message takes longer between islands of ranks than it really does.
+struct LinkShape {
+  double latency_s = 0;
+  double bytes_per_s = 0;   ///< above 0
+  std::vector<int> island;  ///< of each world rank; empty: its host
+};
+
 struct CommOptions {
   std::chrono::milliseconds deadline{300'000};  ///< of every wait
   bool library_collectives = false;             ///< MPI's own algorithms instead of ours (mpi only)
+  std::optional<LinkShape> shape = {};          ///< slow links
 };
 
 /// After a throw from progress, test or wait nothing of this rank is in flight any more and the world is of no use but

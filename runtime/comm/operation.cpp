@@ -1,10 +1,11 @@
 #include "runtime/comm/operation.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <span>
+#include <vector>
+
+#include "runtime/comm/hosts.h"
 
 namespace dml {
 
@@ -21,15 +22,6 @@ std::vector<int> peers_awaited(const std::deque<Lanes>& phases) {
   std::ranges::sort(peers);
   peers.erase(std::unique(peers.begin(), peers.end()), peers.end());
   return peers;
-}
-
-/// "rank 5" or "ranks 1, 3, 5", by their numbers in the world; long lists are cut.
-std::string name_ranks(std::span<const int> ranks) {
-  constexpr std::size_t kMost = 8;
-  const auto shown = ranks.first(std::min(ranks.size(), kMost));
-  std::string text = fmt::format("{} {}", ranks.size() == 1 ? "rank" : "ranks", fmt::join(shown, ", "));
-  if (shown.size() < ranks.size()) text += fmt::format(" and {} more", ranks.size() - shown.size());
-  return text;
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "kernels/error.h"
 #include "launch/options/usage_error.h"
+#include "runtime/comm/host_watch.h"
 
 namespace dml {
 namespace {
@@ -44,6 +45,12 @@ TEST(Failure, OnlyABrokenConnectionMayBeAnEcho) {
   EXPECT_TRUE(failure_of(CommError("x")).may_be_echo);
   EXPECT_FALSE(failure_of(TimeoutError("x")).may_be_echo);
   EXPECT_FALSE(failure_of(IoError("x")).may_be_echo);
+}
+
+TEST(Failure, LostHostIsToldByOneRankAtOnce) {
+  EXPECT_TRUE(failure_of(LostHostError("host n1 (rank 3) is lost", true)).speaks);
+  EXPECT_FALSE(failure_of(LostHostError("host n1 (rank 3) is lost", false)).speaks);
+  EXPECT_FALSE(failure_of(LostHostError("host n1 (rank 3) is lost", true)).may_be_echo);
 }
 
 TEST(Failure, LineNamesTheRankWhereItIsOneRanks) {

@@ -30,7 +30,7 @@ Extent extent_of(std::size_t bytes) {
 
 }  // namespace
 
-MpiTransport::MpiTransport() {
+MpiTransport::MpiTransport(std::unique_ptr<HostWatch> watch) : watch_(std::move(watch)) {
   comms_.push_back(MPI_COMM_NULL);
   DML_MPI_CHECK(MPI_Comm_dup(MPI_COMM_WORLD, &comms_[0]));
   DML_MPI_CHECK(MPI_Comm_set_errhandler(comms_[0], MPI_ERRORS_RETURN));
@@ -96,6 +96,7 @@ void MpiTransport::remove(MpiRequest& request) noexcept {
 }
 
 bool MpiTransport::progress() {
+  if (watch_) watch_->check();
   if (handles_.empty()) return false;
   // Where nothing has finished, Open MPI's MPI_Testsome makes progress but does not look again: the next call does.
   return test_some() > 0 || test_some() > 0;

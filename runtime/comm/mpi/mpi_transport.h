@@ -5,8 +5,10 @@
 #include <mpi.h>
 
 #include <deque>
+#include <memory>
 #include <vector>
 
+#include "runtime/comm/host_watch.h"
 #include "runtime/comm/transport.h"
 
 namespace dml {
@@ -20,8 +22,8 @@ struct MpiRequest final : Request {
 
 class MpiTransport final : public Transport {
  public:
-  /// Duplicates MPI_COMM_WORLD as group 0.
-  MpiTransport();
+  /// Duplicates MPI_COMM_WORLD as group 0. `watch` may be null.
+  explicit MpiTransport(std::unique_ptr<HostWatch> watch);
   ~MpiTransport() override;
 
   const char* name() const override { return "mpi"; }
@@ -36,7 +38,9 @@ class MpiTransport final : public Transport {
   void reserve(int requests) override;
   bool progress() override;
   /// The others learn of it when the caller ends the world.
-  void fail(const std::string&) noexcept override {}
+  void fail(const std::string&) noexcept override {
+    if (watch_) watch_->leave();
+  }
   int propose_group() override { return 0; }
   int open_group(const Group& parent, int color, int rank, int proposed) override;
   void close_group(int id) noexcept override;
@@ -51,6 +55,7 @@ class MpiTransport final : public Transport {
   /// Takes a request that MPI is through with out of those in flight.
   void remove(MpiRequest& request) noexcept;
 
+  std::unique_ptr<HostWatch> watch_;
   int rank_ = 0;
   std::vector<MPI_Comm> comms_;      ///< by group id; MPI_COMM_NULL where closed
   std::deque<MpiRequest> requests_;  ///< all ever made

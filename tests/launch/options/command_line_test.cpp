@@ -83,7 +83,7 @@ TEST(CommandLine, EveryOptionReachesConfig) {
           "--weight-decay 0.02 --no-decay *bias --clip 2 --lr-schedule cosine --warmup 5 --min-lr 0.01 "
           "--seed 42 --threads 3 --isa avx2 --run r --checkpoint-every 6 --resume auto --save s.onnx --dump "
           "d.safetensors "
-          "--comm thread --collectives library --deadline 12.5")
+          "--comm thread --collectives library --deadline 12.5 --shape-link 50,2.5:t")
           .config;
   EXPECT_EQ(c.model.dims.at("N"), 4);
   EXPECT_EQ(c.model.dims.at("M"), 5);
@@ -116,6 +116,9 @@ TEST(CommandLine, EveryOptionReachesConfig) {
   EXPECT_EQ(c.comm, "thread");
   EXPECT_EQ(c.collectives, "library");
   EXPECT_EQ(c.deadline_s, 12.5);
+  EXPECT_EQ(c.shaped_link->latency_us, 50);
+  EXPECT_EQ(c.shaped_link->gbit_per_s, 2.5);
+  EXPECT_EQ(c.shaped_link->axis, 't');
   // Written and read again, nothing is lost: `run` alone stays a comment.
   for (const OptionSpec& spec : option_table()) {
     if (spec.name == "shards" || spec.name == "epochs") continue;

@@ -103,6 +103,16 @@ TEST(FirstPage, SaysWhoOwnsWhat) {
             "  note: 'mask' does not train: it is an additive mask\n");
 }
 
+TEST(FirstPage, SaysWhichAxesCrossHosts) {
+  RunPlan plan = some_plan();
+  plan.links = {{Axis::data, 3, 1}, {Axis::pipeline, 1, 1}, {Axis::tensor, 2, 0}};
+  const std::string page = first_page(plan, {});
+  EXPECT_NE(page.find("\n  hosts     a, b; d between hosts in 1 of 3 groups (network); p between hosts (network); "
+                      "t within a host (shared memory)\n"),
+            std::string::npos)
+      << page;
+}
+
 TEST(FirstPage, ManyRanksAreCounted) {
   const std::string page = first_page(some_plan(), {}, 1);
   EXPECT_NE(page.find("  ... and 1 more ranks: the log of the run folder lists all\n"), std::string::npos) << page;
