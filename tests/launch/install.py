@@ -70,7 +70,7 @@ def check_env(checks, folder):
     command = f". '{folder}/bin/dmltrain-env'; command -v dmltrain; set | grep '^dml_' || true"
     for shell in ("sh", "bash", "zsh"):
         if shutil.which(shell):
-            said = checks.run([shell, "-c", command], cwd="/").split()
+            said = checks.run([shell, "-c", command], cwd="/").splitlines()
             checks.expect(said == [str(folder / "bin/dmltrain")], f"{shell}: dmltrain-env leads to {said}")
 
 
