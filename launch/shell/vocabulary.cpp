@@ -14,11 +14,12 @@ using Words = std::vector<std::string>;
 
 bool holds(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
-/// The literal words of a placeholder: "DIR|auto" has auto, "bash|zsh|fish" three.
+/// The literal words of a placeholder: "DIR|auto" has auto, "[status|cancel JOB]" two.
 Words literal_words(std::string_view placeholder) {
+  constexpr std::string_view kBetween = "|[]: ";
   Words words;
   for (std::size_t begin = 0, end = 0; begin < placeholder.size(); begin = end + 1) {
-    end = std::min(placeholder.find('|', begin), placeholder.size());
+    end = std::min(placeholder.find_first_of(kBetween, begin), placeholder.size());
     const std::string_view word = placeholder.substr(begin, end - begin);
     const bool literal = std::all_of(word.begin(), word.end(), [](char c) { return c >= 'a' && c <= 'z'; });
     if (literal && !word.empty()) words.emplace_back(word);

@@ -70,6 +70,12 @@ TEST(Vocabulary, ACommandMayAlsoBeTheFirstWordOfOthers) {
   EXPECT_EQ(words.back().choices, std::vector<std::string>{"status"});
 }
 
+TEST(Vocabulary, FindsTheWordsThatStandInAPlaceholder) {
+  const std::vector<CommandSpec> commands{
+      {.name = "send", .arguments = "[status|cancel|logs JOB]", .summary = "sends"}};
+  EXPECT_EQ(command_words(commands).front().choices, (std::vector<std::string>{"status", "cancel", "logs"}));
+}
+
 TEST(Completion, OfEveryShellHoldsEveryOptionAndCommand) {
   for (const char* shell : {"bash", "zsh", "fish"}) {
     const std::string script = completion(shell, all_commands());
