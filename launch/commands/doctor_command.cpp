@@ -69,7 +69,7 @@ int run_doctor(const Command& command, Terminal& terminal) {
   run_ranks(config, world, [&](Communicator& comm) {
     const DoctorFacts facts = examine(comm, plan);
     if (comm.rank() != 0) return;
-    const Findings findings = check_all(facts);
+    const Diagnoses findings = check_all(facts);
     terminal.print(command.has("json") ? doctor_json(facts, findings) : doctor_text(facts, findings, terminal.style()));
     if (count(findings, Severity::error) > 0) code = exit_code::kCheckFailed;
   });

@@ -12,11 +12,11 @@ RanksOfHost ranks_of(const DoctorFacts& facts, const HostFacts& host) {
   return ranks;
 }
 
-constexpr Findings (*kHostChecks[])(const HostFacts&, const RanksOfHost&) = {
+constexpr Diagnoses (*kHostChecks[])(const HostFacts&, const RanksOfHost&) = {
     check_cores, check_waiting, check_memory, check_limits, check_disk, check_gpus, check_versions};
 
-constexpr Findings (*kWorldChecks[])(const DoctorFacts&) = {check_alike, check_clocks,      check_network,
-                                                            check_links, check_collectives, check_training};
+constexpr Diagnoses (*kWorldChecks[])(const DoctorFacts&) = {check_alike, check_clocks,      check_network,
+                                                             check_links, check_collectives, check_training};
 
 }  // namespace
 
@@ -30,18 +30,18 @@ std::string_view name_of(Severity severity) {
   return "?";
 }
 
-Findings check_all(const DoctorFacts& facts) {
-  Findings all;
-  const auto add = [&](Findings found) { all.insert(all.end(), found.begin(), found.end()); };
+Diagnoses check_all(const DoctorFacts& facts) {
+  Diagnoses all;
+  const auto add = [&](Diagnoses found) { all.insert(all.end(), found.begin(), found.end()); };
   for (const auto check : kHostChecks)
     for (const HostFacts& host : facts.hosts) add(check(host, ranks_of(facts, host)));
   for (const auto check : kWorldChecks) add(check(facts));
   return all;
 }
 
-int count(const Findings& findings, Severity severity) {
+int count(const Diagnoses& findings, Severity severity) {
   return static_cast<int>(std::count_if(findings.begin(), findings.end(),
-                                        [&](const Finding& finding) { return finding.severity == severity; }));
+                                        [&](const Diagnosis& finding) { return finding.severity == severity; }));
 }
 
 }  // namespace dml

@@ -16,7 +16,7 @@ namespace dml {
 enum class Severity : std::uint8_t { ok, note, warning, error };
 std::string_view name_of(Severity severity);
 
-struct Finding {
+struct Diagnosis {
   Severity severity = Severity::ok;
   std::string area;    ///< "memory": one word, the same for all findings of a check
   std::string where;   ///< a host, ranks; empty: everything
@@ -24,29 +24,29 @@ struct Finding {
   std::string advice;  ///< what to do; empty where all is well
 };
 
-using Findings = std::vector<Finding>;
+using Diagnoses = std::vector<Diagnosis>;
 
 /// All of the checks below on all hosts and ranks, area by area; a check that has nothing to complain about says so by
 /// a finding that is ok.
-Findings check_all(const DoctorFacts& facts);
-int count(const Findings& findings, Severity severity);
+Diagnoses check_all(const DoctorFacts& facts);
+int count(const Diagnoses& findings, Severity severity);
 
 // Of one host; `ranks` are those that live on it.
 using RanksOfHost = std::vector<const RankFacts*>;
-Findings check_cores(const HostFacts& host, const RanksOfHost& ranks);
-Findings check_waiting(const HostFacts& host, const RanksOfHost& ranks);
-Findings check_memory(const HostFacts& host, const RanksOfHost& ranks);
-Findings check_limits(const HostFacts& host, const RanksOfHost& ranks);
-Findings check_disk(const HostFacts& host, const RanksOfHost& ranks);
-Findings check_gpus(const HostFacts& host, const RanksOfHost& ranks);
-Findings check_versions(const HostFacts& host, const RanksOfHost& ranks);
+Diagnoses check_cores(const HostFacts& host, const RanksOfHost& ranks);
+Diagnoses check_waiting(const HostFacts& host, const RanksOfHost& ranks);
+Diagnoses check_memory(const HostFacts& host, const RanksOfHost& ranks);
+Diagnoses check_limits(const HostFacts& host, const RanksOfHost& ranks);
+Diagnoses check_disk(const HostFacts& host, const RanksOfHost& ranks);
+Diagnoses check_gpus(const HostFacts& host, const RanksOfHost& ranks);
+Diagnoses check_versions(const HostFacts& host, const RanksOfHost& ranks);
 
 // Of all together.
-Findings check_alike(const DoctorFacts& facts);
-Findings check_clocks(const DoctorFacts& facts);
-Findings check_network(const DoctorFacts& facts);
-Findings check_links(const DoctorFacts& facts);
-Findings check_collectives(const DoctorFacts& facts);
-Findings check_training(const DoctorFacts& facts);
+Diagnoses check_alike(const DoctorFacts& facts);
+Diagnoses check_clocks(const DoctorFacts& facts);
+Diagnoses check_network(const DoctorFacts& facts);
+Diagnoses check_links(const DoctorFacts& facts);
+Diagnoses check_collectives(const DoctorFacts& facts);
+Diagnoses check_training(const DoctorFacts& facts);
 
 }  // namespace dml

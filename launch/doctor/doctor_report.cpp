@@ -115,7 +115,7 @@ std::string severity_words(Severity severity, Style style) {
   return text;
 }
 
-std::string finding_lines(const Finding& finding, Style style) {
+std::string finding_lines(const Diagnosis& finding, Style style) {
   constexpr const char* kUnderText = "\n                        ";
   std::string lines = fmt::format("  {}{:<13} {}{}", severity_words(finding.severity, style), finding.area,
                                   finding.where.empty() ? "" : finding.where + ": ", finding.text);
@@ -129,7 +129,7 @@ std::string counted(int number, const char* what) {
 
 }  // namespace
 
-std::string doctor_text(const DoctorFacts& facts, const Findings& findings, Style style) {
+std::string doctor_text(const DoctorFacts& facts, const Diagnoses& findings, Style style) {
   std::string text =
       fmt::format("{}\n{}\n",
                   style.heading(fmt::format("{}, {} ({})", counted(static_cast<int>(facts.hosts.size()), "host"),
@@ -137,7 +137,7 @@ std::string doctor_text(const DoctorFacts& facts, const Findings& findings, Styl
                   hosts_table(facts, style));
   text += link_matrix(facts, style) + collectives_table(facts, style) + style.heading("Findings") + "\n";
   for (const Severity severity : {Severity::ok, Severity::note, Severity::warning, Severity::error}) {
-    for (const Finding& finding : findings)
+    for (const Diagnosis& finding : findings)
       if (finding.severity == severity) text += finding_lines(finding, style);
   }
   return text + fmt::format("{}, {}, {}\n", counted(count(findings, Severity::error), "error"),
@@ -145,7 +145,7 @@ std::string doctor_text(const DoctorFacts& facts, const Findings& findings, Styl
                             counted(count(findings, Severity::note), "note"));
 }
 
-std::string doctor_json(const DoctorFacts& facts, const Findings& findings) {
+std::string doctor_json(const DoctorFacts& facts, const Diagnoses& findings) {
   nlohmann::json json;
   json["backend"] = facts.backend;
   json["hosts"] = facts.hosts;
@@ -155,7 +155,7 @@ std::string doctor_json(const DoctorFacts& facts, const Findings& findings) {
   json["calibration"] = facts.calibration;
   json["trainings"] = facts.trainings;
   json["findings"] = nlohmann::json::array();
-  for (const Finding& finding : findings) {
+  for (const Diagnosis& finding : findings) {
     json["findings"].push_back({{"severity", name_of(finding.severity)},
                                 {"area", finding.area},
                                 {"where", finding.where},

@@ -10,10 +10,10 @@
 namespace dml {
 
 /// Hosts, links, collectives, then the findings with their advice, the worst last, and one line that counts them.
-std::string doctor_text(const DoctorFacts& facts, const Findings& findings, Style style);
+std::string doctor_text(const DoctorFacts& facts, const Diagnoses& findings, Style style);
 
 /// Keys: hosts, ranks, links, collectives, trainings (members of facts.h by name), findings, and the numbers of errors,
 /// warnings and notes.
-std::string doctor_json(const DoctorFacts& facts, const Findings& findings);
+std::string doctor_json(const DoctorFacts& facts, const Diagnoses& findings);
 
 }  // namespace dml

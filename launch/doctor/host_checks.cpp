@@ -47,23 +47,23 @@ std::string spinning(const RankFacts& rank) {
 }
 
 /// Empty, or the finding of a limit that is below what is wanted.
-Findings low_limit(const HostFacts& host, std::optional<std::int64_t> limit, std::int64_t wanted, std::string text,
-                   std::string advice) {
+Diagnoses low_limit(const HostFacts& host, std::optional<std::int64_t> limit, std::int64_t wanted, std::string text,
+                    std::string advice) {
   if (!limit || *limit >= wanted) return {};
   return {{Severity::warning, "limits", host.name, std::move(text), std::move(advice)}};
 }
 
-void append(Findings& to, Findings from) {
+void append(Diagnoses& to, Diagnoses from) {
   to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
 }
 
 }  // namespace
 
-Findings check_cores(const HostFacts& host, const RanksOfHost& ranks) {
+Diagnoses check_cores(const HostFacts& host, const RanksOfHost& ranks) {
   const std::size_t usable = cores_of(ranks).size();
   const std::size_t threads = threads_of(ranks);
   const auto granted = static_cast<std::size_t>(std::max(host.granted_cores, 0));
-  Findings found;
+  Diagnoses found;
   const auto add = [&](Severity severity, std::string text, std::string advice) {
     found.push_back({severity, "cores", host.name, std::move(text), std::move(advice)});
   };
@@ -103,7 +103,7 @@ Findings check_cores(const HostFacts& host, const RanksOfHost& ranks) {
   return found;
 }
 
-Findings check_waiting(const HostFacts& host, const RanksOfHost& ranks) {
+Diagnoses check_waiting(const HostFacts& host, const RanksOfHost& ranks) {
   if (threads_of(ranks) > cores_of(ranks).size()) {
     for (const RankFacts* rank : ranks) {
       if (const std::string why = spinning(*rank); !why.empty()) {
@@ -116,11 +116,11 @@ Findings check_waiting(const HostFacts& host, const RanksOfHost& ranks) {
   return {{Severity::ok, "waiting", host.name, "threads that wait leave their cores to others", ""}};
 }
 
-Findings check_memory(const HostFacts& host, const RanksOfHost& ranks) {
+Diagnoses check_memory(const HostFacts& host, const RanksOfHost& ranks) {
   constexpr double kLeastShare = 0.5;
   constexpr std::int64_t kLeastPerRank = kGiB / 2;   // the preset trains in a fifth of this
   constexpr std::int64_t kSharedPerRank = 8 * kMiB;  // Open MPI's segments take about half of this
-  Findings found;
+  Diagnoses found;
   const auto add = [&](Severity severity, std::string text, std::string advice) {
     found.push_back({severity, "memory", host.name, std::move(text), std::move(advice)});
   };
@@ -152,12 +152,12 @@ Findings check_memory(const HostFacts& host, const RanksOfHost& ranks) {
   return found;
 }
 
-Findings check_limits(const HostFacts& host, const RanksOfHost& ranks) {
+Diagnoses check_limits(const HostFacts& host, const RanksOfHost& ranks) {
   constexpr std::int64_t kFilesBesideRanks = 256;  // libraries, data, logs
   constexpr std::int64_t kLeastStack = 4 * kMiB;
   constexpr std::int64_t kProcessesBesideThreads = 128;
   constexpr std::int64_t kLeastLocked = 64 * kMiB;
-  Findings found;
+  Diagnoses found;
   const ProcessLimits& limits = host.limits;
   const auto num_ranks = static_cast<std::int64_t>(ranks.size());
   const std::int64_t files = kFilesBesideRanks + 4 * num_ranks;
@@ -184,14 +184,14 @@ Findings check_limits(const HostFacts& host, const RanksOfHost& ranks) {
   return found;
 }
 
-Findings check_disk(const HostFacts& host, const RanksOfHost&) {
+Diagnoses check_disk(const HostFacts& host, const RanksOfHost&) {
   constexpr std::int64_t kNoRoom = 100 * kMiB;  // of a run of the preset with its checkpoint, ten times over
   constexpr std::int64_t kLittleRoom = 2 * kGiB;
   constexpr double kSlow = 20e6;
   const DiskFacts& disk = host.disk;
   const std::string free = bytes_text(disk.free_bytes);
   const auto finding = [&](Severity severity, std::string text, std::string advice) {
-    return Findings{{severity, "disk", host.name, std::move(text), std::move(advice)}};
+    return Diagnoses{{severity, "disk", host.name, std::move(text), std::move(advice)}};
   };
   if (!disk.failure.empty()) {
     return finding(Severity::error, fmt::format("{}: {}", disk.folder, disk.failure),
@@ -212,9 +212,9 @@ Findings check_disk(const HostFacts& host, const RanksOfHost&) {
   return finding(Severity::ok, fmt::format("{}: {} free, written at {}", disk.folder, free, speed), "");
 }
 
-Findings check_gpus(const HostFacts& host, const RanksOfHost&) {
+Diagnoses check_gpus(const HostFacts& host, const RanksOfHost&) {
   const auto finding = [&](Severity severity, std::string text, std::string advice) {
-    return Findings{{severity, "gpu", host.name, std::move(text), std::move(advice)}};
+    return Diagnoses{{severity, "gpu", host.name, std::move(text), std::move(advice)}};
   };
   const bool has_devices = host.gpu_devices > 0;
   if (has_devices && host.gpus.empty()) {
@@ -235,8 +235,8 @@ Findings check_gpus(const HostFacts& host, const RanksOfHost&) {
   return finding(Severity::ok, "none: neither NVIDIA devices nor a driver; ranks compute on processors", "");
 }
 
-Findings check_versions(const HostFacts& host, const RanksOfHost&) {
-  Findings found;
+Diagnoses check_versions(const HostFacts& host, const RanksOfHost&) {
+  Diagnoses found;
   std::string all;
   for (const MinimumVersion& minimum : kMinimumVersions) {
     const auto version = host.versions.find(std::string(minimum.name));

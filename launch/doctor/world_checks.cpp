@@ -14,7 +14,7 @@
 namespace dml {
 namespace {
 
-Finding of_all(Severity severity, std::string area, std::string text, std::string advice = "") {
+Diagnosis of_all(Severity severity, std::string area, std::string text, std::string advice = "") {
   return {severity, std::move(area), "", std::move(text), std::move(advice)};
 }
 
@@ -23,8 +23,8 @@ const std::string& host_of(const DoctorFacts& facts, int rank) {
 }
 
 /// A finding where hosts differ in what `value` says of them: each value with its first host.
-Findings differing(const DoctorFacts& facts, const std::string& what, Severity severity, const std::string& advice,
-                   const std::function<std::string(const HostFacts&)>& value) {
+Diagnoses differing(const DoctorFacts& facts, const std::string& what, Severity severity, const std::string& advice,
+                    const std::function<std::string(const HostFacts&)>& value) {
   std::map<std::string, std::string> first_hosts;
   for (const HostFacts& host : facts.hosts) first_hosts.emplace(value(host), host.name);
   if (first_hosts.size() <= 1) return {};
@@ -34,7 +34,7 @@ Findings differing(const DoctorFacts& facts, const std::string& what, Severity s
   return {of_all(severity, "alike", fmt::format("{} differs: {}", what, fmt::join(parts, ", ")), advice)};
 }
 
-void append_to(Findings& to, Findings from) { to.insert(to.end(), from.begin(), from.end()); }
+void append_to(Diagnoses& to, Diagnoses from) { to.insert(to.end(), from.begin(), from.end()); }
 
 /// Links are compared with their like only: inside hosts, or between them.
 struct LinkClass {
@@ -69,10 +69,10 @@ std::string speed_words(double latency_s, double bytes_per_s) {
   return fmt::format("{}, {}", seconds_text(latency_s), scaled_text(bytes_per_s, "B/s"));
 }
 
-Findings slow_links(const DoctorFacts& facts, const LinkClass& of) {
+Diagnoses slow_links(const DoctorFacts& facts, const LinkClass& of) {
   constexpr std::size_t kLeastToCompare = 3;
   constexpr double kUnseenLatency = 200e-6;  // ranks that share cores wait for them so long
-  Findings found;
+  Diagnoses found;
   if (of.links.size() < kLeastToCompare) return found;
   for (const LinkFacts* link : of.links) {
     const bool is_late = link->latency_s > kSlowLink * of.latency_s && link->latency_s > kUnseenLatency;
@@ -86,7 +86,7 @@ Findings slow_links(const DoctorFacts& facts, const LinkClass& of) {
   return found;
 }
 
-Findings slow_network(const LinkClass& between) {
+Diagnoses slow_network(const LinkClass& between) {
   constexpr double kGigabitEthernet = 130e6;
   if (between.links.empty() || between.bytes_per_s >= kGigabitEthernet) return {};
   return {of_all(Severity::warning, "links",
@@ -123,8 +123,8 @@ std::string wrong_loss(const TrainingFacts& training) {
 
 }  // namespace
 
-Findings check_alike(const DoctorFacts& facts) {
-  Findings found;
+Diagnoses check_alike(const DoctorFacts& facts) {
+  Diagnoses found;
   std::map<std::string, bool> names;
   for (const HostFacts& host : facts.hosts)
     for (const auto& entry : host.versions) names.emplace(entry.first, true);
@@ -148,10 +148,10 @@ Findings check_alike(const DoctorFacts& facts) {
   return found;
 }
 
-Findings check_clocks(const DoctorFacts& facts) {
+Diagnoses check_clocks(const DoctorFacts& facts) {
   constexpr double kSkewed = 1;
   constexpr double kDrifting = 0.05;  // network time keeps hosts within a few milliseconds
-  Findings found;
+  Diagnoses found;
   double largest = 0;
   for (const HostFacts& host : facts.hosts) {
     const auto rank = std::find_if(facts.ranks.begin(), facts.ranks.end(),
@@ -171,9 +171,9 @@ Findings check_clocks(const DoctorFacts& facts) {
   return found;
 }
 
-Findings check_network(const DoctorFacts& facts) {
+Diagnoses check_network(const DoctorFacts& facts) {
   if (facts.hosts.size() < 2) return {};
-  Findings found;
+  Diagnoses found;
   for (const HostFacts& host : facts.hosts) {
     if (host.fabrics.empty() || host.transports.empty() || speaks_fabric(host)) continue;
     found.push_back(
@@ -199,14 +199,14 @@ Findings check_network(const DoctorFacts& facts) {
   return found;
 }
 
-Findings check_links(const DoctorFacts& facts) {
+Diagnoses check_links(const DoctorFacts& facts) {
   if (facts.links.empty()) return {};
   const LinkClass inside = link_class(facts, false);
   const LinkClass between = link_class(facts, true);
-  Findings found;
+  Diagnoses found;
   for (const LinkClass* of : {&inside, &between})
-    for (Finding& slow : slow_links(facts, *of)) found.push_back(std::move(slow));
-  for (Finding& slow : slow_network(between)) found.push_back(std::move(slow));
+    for (Diagnosis& slow : slow_links(facts, *of)) found.push_back(std::move(slow));
+  for (Diagnosis& slow : slow_network(between)) found.push_back(std::move(slow));
   if (!found.empty()) return found;
   for (const LinkClass* of : {&inside, &between}) {
     if (of->links.empty()) continue;
@@ -217,7 +217,7 @@ Findings check_links(const DoctorFacts& facts) {
   return found;
 }
 
-Findings check_collectives(const DoctorFacts& facts) {
+Diagnoses check_collectives(const DoctorFacts& facts) {
   constexpr double kSlow = 3;  // what another load on the machine does not explain
   if (facts.collectives.empty()) return {};
   if (facts.calibration.empty())
@@ -239,8 +239,8 @@ Findings check_collectives(const DoctorFacts& facts) {
                  "(OMPI_MCA_btl, OMPI_MCA_pml)")};
 }
 
-Findings check_training(const DoctorFacts& facts) {
-  Findings found;
+Diagnoses check_training(const DoctorFacts& facts) {
+  Diagnoses found;
   for (const TrainingFacts& training : facts.trainings) {
     const std::string wrong = training.failure.empty() ? wrong_loss(training) : training.failure;
     if (wrong.empty()) continue;

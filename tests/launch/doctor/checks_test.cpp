@@ -62,7 +62,7 @@ DoctorFacts clean_facts() {
 /// "severity area" of each finding that is a note or worse.
 std::vector<std::string> complaints(const DoctorFacts& facts) {
   std::vector<std::string> found;
-  for (const Finding& finding : check_all(facts)) {
+  for (const Diagnosis& finding : check_all(facts)) {
     if (finding.severity == Severity::ok) continue;
     EXPECT_FALSE(finding.advice.empty()) << finding.text;
     found.push_back(fmt::format("{} {}", name_of(finding.severity), finding.area));
@@ -199,7 +199,7 @@ TEST(DoctorChecks, AllowsForWhatIsNoFault) {
 TEST(DoctorReport, SaysWhereAndWhatToDo) {
   DoctorFacts facts = clean_facts();
   facts.links[3].bytes_per_s = 20e6;
-  const Findings findings = check_all(facts);
+  const Diagnoses findings = check_all(facts);
   const std::string text = doctor_text(facts, findings, {});
   EXPECT_NE(text.find("ranks 1 (node0) and 2 (node1): 10.0 us, 20.0 MB/s, others between hosts have"),
             std::string::npos)
