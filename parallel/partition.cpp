@@ -70,7 +70,6 @@ ModelSummary summarize(const Graph& graph, std::int64_t samples, std::span<const
   for (NodeId id = 0; id < graph.num_nodes(); ++id) {
     const Node& node = graph.node(id);
     if (node.phase != Phase::recompute)
-      if (node.phase != Phase::recompute)
       summary.flops_per_sample += cost_of(graph, node).flops / static_cast<double>(samples);
     text += fmt::format("{} {} {} {};", node.name, node.op->name, graph.shape(node.outputs[0]).to_string(),
                         stages[index(id)]);
@@ -193,7 +192,8 @@ DividedModel divide_model(const GraphOfBatch& graph_of, const Mesh& mesh, int te
   model.notes = plan.notes;
   model.split_of = [graph_of, place, mode = model.mode, options](std::int64_t size) {
     const Graph graph = graph_of(size);
-    return std::make_shared<const SplitGraph>(split_graph(graph, split_plan_of(graph, place.size, mode, options), place));
+    return std::make_shared<const SplitGraph>(
+        split_graph(graph, split_plan_of(graph, place.size, mode, options), place));
   };
   return model;
 }
@@ -222,9 +222,9 @@ Partition make_partition(const DividedModel& model, const StagePlan& plan, const
   p.own_stages = p.placement.stages(p.at.p);
   p.map = plan.map;
   p.layout = flat_layout(p.split(), p.stages, p.own_stages, p.place(), options.bucket_bytes, options.decays);
-  p.tasks = build_tasks(
-      {p.mesh, rank, p.placement, p.orders, p.by_microbatch, p.stages, p.layout, options.clips, options.forward_only, options.techniques},
-      *p.map);
+  p.tasks = build_tasks({p.mesh, rank, p.placement, p.orders, p.by_microbatch, p.stages, p.layout, options.clips,
+                         options.forward_only, options.techniques},
+                        *p.map);
   return p;
 }
 

@@ -2,6 +2,7 @@
 
 #include <google/protobuf/unknown_field_set.h>
 
+#include <onnx/multi_device.pb.h>
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -9,7 +10,6 @@
 
 #include "kernels/error.h"
 #include "models/onnx/content.h"
-#include "models/onnx/multi_device.pb.h"
 #include "models/onnx/multi_device_proto.h"
 
 namespace dml {
