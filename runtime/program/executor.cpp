@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "kernels/error.h"
+#include "runtime/comm/host_watch.h"
 
 namespace dml {
 namespace {
@@ -155,6 +156,8 @@ void Executor::rethrow(const Instruction& instruction) const {
   const std::string where = describe_(tasks_.tasks[static_cast<std::size_t>(instruction.task)]);
   try {
     throw;
+  } catch (const LostHostError&) {
+    throw;  // says it all, and who should
   } catch (const TimeoutError& error) {
     throw TimeoutError(fmt::format("{} ({})", error.what(), where));
   } catch (const CommError& error) {
