@@ -192,7 +192,8 @@ inline void put(std::vector<float>& whole, const float* part, const ShardSpec& s
 inline void collect(Trained& trained, RankState& state) {
   const Partition& partition = state.partition();
   for (const Segment& segment : partition.layout.segments) {
-    put(trained.weights[segment.spec.name], state.flat(FlatBuffer::parameters) + segment.begin, segment.spec, partition.place());
+    put(trained.weights[segment.spec.name], state.flat(FlatBuffer::parameters) + segment.begin, segment.spec,
+        partition.place());
   }
   if (partition.at.d > 0) return;
   for (const auto& [id, view] : state.program().states()) {

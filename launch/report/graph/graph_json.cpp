@@ -47,8 +47,7 @@ Json task_json(const DrawnTask& task) {
                {"kind", name_of(task.kind)},  {"name", task.name},
                {"operation", task.operation}, {"position", task.position},
                {"stage", task.stage},         {"layer", task.layer}};
-  if (is_collective(task.kind))
-    json["group"] = std::string(1, letter_of(task.axis));
+  if (is_collective(task.kind)) json["group"] = std::string(1, letter_of(task.axis));
   json["inputs"] = task.inputs;
   if (!task.transfers.empty()) json["receives"] = task.transfers;
   if (!task.outputs.empty()) {

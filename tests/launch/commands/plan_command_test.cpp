@@ -75,7 +75,7 @@ TEST_F(PlanCommand, WritesEveryPossibleLayoutAsCsvBestFirst) {
     EXPECT_EQ(columns(lines[i]), columns(lines[0])) << lines[i];
     std::istringstream cells(lines[i]);
     std::string cell;
-    for (int column = 0; column < 8; ++column) std::getline(cells, cell, ',');
+    for (int column = 0; column < 10; ++column) std::getline(cells, cell, ',');
     EXPECT_GE(std::stod(cell), before) << lines[i];
     before = std::stod(cell);
   }
