@@ -57,7 +57,7 @@ if(NOT DML_SANITIZE)
   if(DML_HAVE_MPI)
     dml_script_test(cluster.slurm slurm 1200 ${DML_CORES} ${DML_PYTHON} tests/cluster/slurm.py
                     --binary $<TARGET_FILE:dmltrain>)
-    dml_script_test(hosts mpi 300 ${DML_CORES} ${DML_PYTHON} tests/cluster/hosts.py $<TARGET_FILE:dmltrain>)
+    dml_script_test(cluster.hosts hosts 300 ${DML_CORES} ${DML_PYTHON} tests/cluster/hosts.py $<TARGET_FILE:dmltrain>)
     dml_script_test(mpi.bad_input mpi 300 ${DML_CORES} ${bad_input} --mpi)
     dml_script_test(parity.mpi mpi 900 ${DML_CORES} ${parity} --suite mpi)
     dml_script_test(doctor.mpi mpi 120 ${DML_CORES} ${DML_PYTHON} tests/launch/doctor.py --mpi
