@@ -3,11 +3,11 @@
 #include <vector>
 
 #include "launch/commands/calibrate_command.h"
-#include "launch/commands/compare_command.h"
+#include "launch/commands/compare/compare_command.h"
 #include "launch/commands/doctor_command.h"
 #include "launch/commands/graph_command.h"
 #include "launch/commands/model_command.h"
-#include "launch/commands/plan_command.h"
+#include "launch/commands/plan/plan_command.h"
 #include "launch/commands/simulate_command.h"
 #include "launch/commands/submit_command.h"
 #include "launch/help_page.h"

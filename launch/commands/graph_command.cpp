@@ -10,7 +10,7 @@
 
 #include "launch/atomic_file.h"
 #include "launch/browser.h"
-#include "launch/commands/generated_run.h"
+#include "launch/commands/compare/generated_run.h"
 #include "launch/failure.h"
 #include "launch/hardware_file.h"
 #include "launch/report/chakra/execution_trace.h"

@@ -7,7 +7,7 @@
 #include "launch/cluster/follow.h"
 #include "launch/cluster/slurm.h"
 #include "launch/cluster/submit_options.h"
-#include "launch/commands/plan_command.h"
+#include "launch/commands/plan/plan_command.h"
 #include "launch/failure.h"
 #include "launch/options/option_makers.h"
 #include "launch/terminal/terminal.h"

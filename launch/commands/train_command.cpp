@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <csignal>
 
-#include "launch/commands/planned_layout.h"
+#include "launch/commands/plan/planned_layout.h"
 #include "launch/cores.h"
 #include "launch/failure.h"
 #include "launch/options/usage_error.h"

@@ -1,4 +1,4 @@
-#include "launch/commands/plan_command.h"
+#include "launch/commands/plan/plan_command.h"
 
 #include <fmt/format.h>
 
@@ -10,8 +10,8 @@
 #include <sstream>
 
 #include "launch/atomic_file.h"
-#include "launch/commands/plan_measure.h"
-#include "launch/commands/plan_scaling.h"
+#include "launch/commands/plan/plan_measure.h"
+#include "launch/commands/plan/plan_scaling.h"
 #include "launch/failure.h"
 #include "launch/hardware_file.h"
 #include "launch/options/option_makers.h"

@@ -1,5 +1,5 @@
 // `dmltrain plan`: what it prints and writes, and what it refuses.
-#include "launch/commands/plan_command.h"
+#include "launch/commands/plan/plan_command.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "launch/commands/compare_trace.h"
+#include "launch/commands/compare/compare_trace.h"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 #include <optional>
 #include <stdexcept>
 
-#include "launch/commands/generated_run.h"
+#include "launch/commands/compare/generated_run.h"
 #include "launch/failure.h"
 #include "launch/report/compare/trace_report.h"
 #include "launch/terminal/terminal.h"

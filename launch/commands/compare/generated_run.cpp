@@ -1,4 +1,4 @@
-#include "launch/commands/generated_run.h"
+#include "launch/commands/compare/generated_run.h"
 
 #include <fmt/format.h>
 

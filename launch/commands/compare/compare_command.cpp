@@ -1,4 +1,4 @@
-#include "launch/commands/compare_command.h"
+#include "launch/commands/compare/compare_command.h"
 
 #include <fmt/format.h>
 
@@ -9,8 +9,8 @@
 #include <optional>
 
 #include "launch/atomic_file.h"
-#include "launch/commands/compare_trace.h"
-#include "launch/commands/generated_run.h"
+#include "launch/commands/compare/compare_trace.h"
+#include "launch/commands/compare/generated_run.h"
 #include "launch/failure.h"
 #include "launch/hardware_file.h"
 #include "launch/report/compare/compare_report.h"

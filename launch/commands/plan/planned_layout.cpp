@@ -1,11 +1,11 @@
-#include "launch/commands/planned_layout.h"
+#include "launch/commands/plan/planned_layout.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "launch/commands/plan_command.h"
-#include "launch/commands/plan_measure.h"
+#include "launch/commands/plan/plan_command.h"
+#include "launch/commands/plan/plan_measure.h"
 #include "launch/options/usage_error.h"
 #include "launch/terminal/number_text.h"
 

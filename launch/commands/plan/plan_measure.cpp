@@ -1,4 +1,4 @@
-#include "launch/commands/plan_measure.h"
+#include "launch/commands/plan/plan_measure.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "launch/commands/plan_scaling.h"
+#include "launch/commands/plan/plan_scaling.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "launch/atomic_file.h"
-#include "launch/commands/plan_command.h"
+#include "launch/commands/plan/plan_command.h"
 #include "launch/failure.h"
 #include "launch/report/plan/scaling_report.h"
 #include "launch/terminal/terminal.h"
