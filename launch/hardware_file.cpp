@@ -289,8 +289,9 @@ std::string text_of_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
   if (!file || !(text << file.rdbuf())) {
-    throw UsageError(fmt::format("--hardware {}: no such file, or it is empty, and no preset; there are: {}", path,
-                                 fmt::join(hardware_preset_names(), ", ")));
+    throw UsageError(fmt::format(
+        "--hardware {}: no such file, or it is empty: `dmltrain calibrate` measures this machine; the presets are {}",
+        path, fmt::join(hardware_preset_names(), ", ")));
   }
   return text.str();
 }
