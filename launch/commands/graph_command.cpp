@@ -13,6 +13,7 @@
 #include "launch/commands/compare/generated_run.h"
 #include "launch/failure.h"
 #include "launch/hardware_file.h"
+#include "launch/options/usage_error.h"
 #include "launch/report/chakra/execution_trace.h"
 #include "launch/report/graph/drawing.h"
 #include "launch/report/graph/graph_json.h"
@@ -164,6 +165,9 @@ int run_graph(const Command& command, Terminal& terminal) {
   if (command.has("hardware") && !run)
     throw UsageError("graph: --hardware simulates a run: name its folder with --run, or see `dmltrain simulate`");
   Config config = run ? run->files().config : command.config;
+  if (config.layout.techniques.sequence_parallel) {
+    throw UsageError("graph: --sequence-parallel is priced by `dmltrain plan` alone: leave it out");
+  }
   adopt_carried_layout(config);
   LayoutPlan plan(config);
   if (command.has("verify")) return run_verification(plan, terminal);

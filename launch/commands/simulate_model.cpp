@@ -9,6 +9,7 @@
 #include "launch/failure.h"
 #include "launch/hardware_file.h"
 #include "launch/options/option_makers.h"
+#include "launch/options/usage_error.h"
 #include "launch/terminal/number_text.h"
 #include "launch/terminal/terminal.h"
 #include "launch/terminal/text_table.h"
@@ -109,6 +110,9 @@ std::vector<KindTotal> kinds_of(const std::vector<RankTasks>& ranks, const RankC
 
 Prediction predict(const Config& given, const Hardware& hardware) {
   Config config = given;
+  if (config.layout.techniques.sequence_parallel) {
+    throw UsageError("simulate: --sequence-parallel is priced by `dmltrain plan` alone: leave it out");
+  }
   adopt_carried_layout(config);
   LayoutPlan plan(config);
   const auto [threads, hosts] = placed(hardware, config.threads, plan.mesh().world_size());
