@@ -12,4 +12,44 @@ struct BindArgs : dml::BindArgs {
   const Queue& queue;
 };
 
+// bind_elementwise.cpp
+Kernel bind_binary(const BindArgs& args);
+Kernel bind_compare(const BindArgs& args);
+Kernel bind_logical(const BindArgs& args);
+Kernel bind_not(const BindArgs& args);
+Kernel bind_where(const BindArgs& args);
+Kernel bind_unary(const BindArgs& args);
+Kernel bind_clip(const BindArgs& args);
+Kernel bind_output_grad(const BindArgs& args);
+Kernel bind_gelu_grad(const BindArgs& args);
+Kernel bind_clip_grad(const BindArgs& args);
+
+// bind_normalization.cpp
+Kernel bind_softmax(const BindArgs& args);
+Kernel bind_softmax_grad(const BindArgs& args);
+Kernel bind_layer_norm(const BindArgs& args);
+Kernel bind_layer_norm_grad(const BindArgs& args);
+Kernel bind_layer_norm_param_grad(const BindArgs& args);
+
+// bind_reduce.cpp
+Kernel bind_reduce(const BindArgs& args);
+Kernel bind_sum_to(const BindArgs& args);
+
+// bind_attention.cpp
+Kernel bind_attention(const BindArgs& args);
+Kernel bind_attention_grad(const BindArgs& args);
+Kernel bind_packed_attention(const BindArgs& args);
+Kernel bind_packed_attention_grad(const BindArgs& args);
+
+// bind_loss.cpp
+Kernel bind_dropout(const BindArgs& args);
+Kernel bind_cross_entropy(const BindArgs& args);
+Kernel bind_cross_entropy_stats(const BindArgs& args);
+Kernel bind_cross_entropy_merge(const BindArgs& args);
+Kernel bind_cross_entropy_grad(const BindArgs& args);
+Kernel bind_mean_squared_error(const BindArgs& args);
+Kernel bind_mean_squared_error_grad(const BindArgs& args);
+Kernel bind_weighted_loss(const BindArgs& args);
+Kernel bind_weighted_loss_grad(const BindArgs& args);
+
 }  // namespace dml::cuda
