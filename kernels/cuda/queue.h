@@ -11,6 +11,7 @@ struct CUstream_st;
 namespace dml::cuda {
 
 using Stream = CUstream_st*;
+class Handles;
 
 /// Owned by the device, which outlives all kernels that were bound to it. Pointers are to device memory.
 struct Queue {
@@ -18,9 +19,8 @@ struct Queue {
   Fault* fault = nullptr;
   void* workspace = nullptr;
   std::size_t workspace_bytes = 0;
-  void* blas = nullptr;  ///< cublasLtHandle_t
-  void* dnn = nullptr;   ///< cudnnHandle_t, bound to the stream
-  bool tf32 = false;     ///< products may round their operands to TF32
+  Handles* handles = nullptr;  ///< of vendor libraries (kernels/cuda/handles.h)
+  bool tf32 = false;           ///< products may round their operands to TF32
 };
 
 }  // namespace dml::cuda
