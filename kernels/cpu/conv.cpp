@@ -69,24 +69,24 @@ memory::desc any(const memory::dims& dims) { return {dims, memory::data_type::f3
 
 dnnl::convolution_forward::primitive_desc forward_desc(const Problem& problem, bool has_bias,
                                                        const dnnl::engine& engine) {
-  using Forward = dnnl::convolution_forward;
   const auto kind = dnnl::prop_kind::forward_training;
   const auto [x, w, y] = std::tuple(any(problem.x), any(problem.w), any(problem.y));
-  const auto desc = has_bias ? Forward::desc(kind, kAlgorithm, x, w, plain(problem.bias), y, problem.strides,
-                                             problem.dilations, problem.pads_begin, problem.pads_end)
-                             : Forward::desc(kind, kAlgorithm, x, w, y, problem.strides, problem.dilations,
-                                             problem.pads_begin, problem.pads_end);
-  return {desc, DnnlProgram::attributes(), engine};
+  const auto attributes = DnnlProgram::attributes();
+  if (has_bias) {
+    return describe<dnnl::convolution_forward>(engine, attributes, kind, kAlgorithm, x, w, plain(problem.bias), y,
+                                               problem.strides, problem.dilations, problem.pads_begin,
+                                               problem.pads_end);
+  }
+  return describe<dnnl::convolution_forward>(engine, attributes, kind, kAlgorithm, x, w, y, problem.strides,
+                                             problem.dilations, problem.pads_begin, problem.pads_end);
 }
 
 /// Of the gradient of the input or of the weight.
 template <typename Gradient>
 typename Gradient::primitive_desc gradient_desc(const Problem& problem, const dnnl::engine& engine) {
-  return {{kAlgorithm, any(problem.x), any(problem.w), any(problem.y), problem.strides, problem.dilations,
-           problem.pads_begin, problem.pads_end},
-          DnnlProgram::attributes(),
-          engine,
-          forward_desc(problem, false, engine)};
+  return describe_gradient<Gradient>(engine, DnnlProgram::attributes(), forward_desc(problem, false, engine),
+                                     kAlgorithm, any(problem.x), any(problem.w), any(problem.y), problem.strides,
+                                     problem.dilations, problem.pads_begin, problem.pads_end);
 }
 
 /// make(program, problem) appends the steps; oneDNN's refusals get the shapes as their text.

@@ -37,6 +37,15 @@ struct Workspace {
 
 thread_local Workspace thread_workspace;
 
+/// Before version 3 the padding of `memory` is cleared on the stream; since then primitives see to it.
+void put(const dnnl::memory& memory, std::byte* bytes, [[maybe_unused]] const dnnl::stream& stream) {
+#if DNNL_VERSION_MAJOR >= 3
+  memory.set_data_handle(bytes);
+#else
+  memory.set_data_handle(bytes, stream);
+#endif
+}
+
 const dnnl::engine& thread_engine() {
   thread_local const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   return engine;
@@ -68,6 +77,21 @@ dnnl::primitive_attr DnnlProgram::attributes() {
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   return attributes;
+}
+
+dnnl::primitive_attr DnnlProgram::attributes(float factor, bool accumulates) {
+  dnnl::primitive_attr result = attributes();
+  dnnl::post_ops after;
+  if (factor != 1) {
+#if DNNL_VERSION_MAJOR >= 3
+    after.append_eltwise(dnnl::algorithm::eltwise_linear, factor, 0);
+#else
+    result.set_output_scales(0, {factor});
+#endif
+  }
+  if (accumulates) after.append_sum(1);
+  result.set_post_ops(after);
+  return result;
 }
 
 dnnl::memory DnnlProgram::temporary(const dnnl::memory::desc& desc) {
@@ -103,7 +127,7 @@ void DnnlProgram::add_step(const dnnl::primitive& primitive, Arguments arguments
 void DnnlProgram::run() {
   std::byte* const workspace = thread_workspace.reserve(workspace_bytes_);
   if (workspace != workspace_) {
-    for (const Temporary& each : temporaries_) each.memory.set_data_handle(workspace + each.offset, stream_);
+    for (const Temporary& each : temporaries_) put(each.memory, workspace + each.offset, stream_);
     workspace_ = workspace;
   }
   for (const Step& step : steps_) {

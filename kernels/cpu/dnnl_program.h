@@ -29,6 +29,29 @@ class SingleThread {
   int granted_ = 0;
 };
 
+/// What oneDNN makes of a primitive with these arguments, an operation kind or its memory descriptors first. Since
+/// version 3 there is no descriptor of the operation in between.
+template <typename Primitive, typename... Arguments>
+typename Primitive::primitive_desc describe(const dnnl::engine& engine, const dnnl::primitive_attr& attributes,
+                                            const Arguments&... arguments) {
+#if DNNL_VERSION_MAJOR >= 3
+  return {engine, arguments..., attributes};
+#else
+  return {typename Primitive::desc(arguments...), attributes, engine};
+#endif
+}
+
+/// The same of a gradient, which follows the primitive of the forward pass.
+template <typename Gradient, typename Forward, typename... Arguments>
+typename Gradient::primitive_desc describe_gradient(const dnnl::engine& engine, const dnnl::primitive_attr& attributes,
+                                                    const Forward& forward, const Arguments&... arguments) {
+#if DNNL_VERSION_MAJOR >= 3
+  return {engine, arguments..., forward, attributes};
+#else
+  return {typename Gradient::desc(arguments...), attributes, engine, forward};
+#endif
+}
+
 class DnnlProgram {
  public:
   using Arguments = std::initializer_list<std::pair<int, dnnl::memory>>;
@@ -37,6 +60,8 @@ class DnnlProgram {
   const dnnl::engine& engine() const { return engine_; }
   /// Attributes with the scratchpad in the workspace.
   static dnnl::primitive_attr attributes();
+  /// The same of a result that is `factor` times what the primitive computes, added to what is there if `accumulates`.
+  static dnnl::primitive_attr attributes(float factor, bool accumulates);
 
   /// A buffer of the caller's.
   dnnl::memory bound(const dnnl::memory::desc& desc, void* data) const { return {desc, engine_, data}; }

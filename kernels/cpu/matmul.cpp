@@ -129,16 +129,10 @@ std::shared_ptr<DnnlProgram> make_program(const Problem& problem, const TensorVi
   const auto y_desc = matrices(problem.y_leading, problem.m, problem.n, false);
   const auto bias_desc =
       bias ? matrices(memory::dims(problem.y_leading.size(), 1), 1, problem.n, false) : memory::desc();
-  auto attributes = DnnlProgram::attributes();
-  if (options.alpha != 1) attributes.set_output_scales(0, {options.alpha});
-  if (options.accumulate) {
-    dnnl::post_ops sum;
-    sum.append_sum(1);
-    attributes.set_post_ops(sum);
-  }
-  const dnnl::matmul::desc desc =
-      bias ? dnnl::matmul::desc(a_desc, b_desc, bias_desc, y_desc) : dnnl::matmul::desc(a_desc, b_desc, y_desc);
-  const dnnl::matmul::primitive_desc primitive_desc(desc, attributes, program->engine());
+  const auto attributes = DnnlProgram::attributes(options.alpha, options.accumulate);
+  const auto primitive_desc =
+      bias ? describe<dnnl::matmul>(program->engine(), attributes, a_desc, b_desc, bias_desc, y_desc)
+           : describe<dnnl::matmul>(program->engine(), attributes, a_desc, b_desc, y_desc);
   const dnnl::matmul primitive(primitive_desc);
   const auto a_memory = program->bound(a_desc, a.data);
   const auto b_memory = program->bound(b_desc, b.data);
