@@ -33,6 +33,14 @@ std::string cores_text(int cores) { return fmt::format("{} core{}", cores, cores
 
 }  // namespace
 
+std::vector<int> own_cores() {
+  const cpu_set_t set = affinity_of(kSelf);
+  std::vector<int> cores;
+  for (std::size_t core = 0; core < CPU_SETSIZE; ++core)
+    if (CPU_ISSET(core, &set)) cores.push_back(static_cast<int>(core));
+  return cores;
+}
+
 CoreDecision decide_cores(const CoreFacts& facts) {
   CoreDecision decision;
   CorePlan& plan = decision.plan;

@@ -30,6 +30,9 @@ struct CoreDecision {
 /// Pure: what to do about the facts.
 CoreDecision decide_cores(const CoreFacts& facts);
 
+/// The cores that this process may use, by number.
+std::vector<int> own_cores();
+
 /// Looks at this process, decides, and widens its affinity where that is decided. `ranks` live on this node.
 CorePlan plan_cores(int asked_threads, int ranks, const LauncherEnvironment& launcher);
 

@@ -72,11 +72,7 @@ class SubmitOptions {
   /// What `parse` makes of the option; its UsageError with the option's name before it.
   template <typename Parse>
   auto parsed(std::string_view option, Parse parse) const {
-    try {
-      return parse(text(option));
-    } catch (const UsageError& error) {
-      throw UsageError(fmt::format("{}: {}", named(option), error.what()));
-    }
+    return under_name(named(option), [&] { return parse(text(option)); });
   }
   int number(std::string_view option, int otherwise, std::int64_t least, std::int64_t most) const {
     if (list(option).empty()) return otherwise;

@@ -1,7 +1,5 @@
 #include "launch/commands/doctor_command.h"
 
-#include <sched.h>
-
 #include <algorithm>
 
 #include "kernels/isa.h"
@@ -24,21 +22,8 @@ World world_of(const Config& config, const LauncherEnvironment& launcher) {
   constexpr int kFewestRanks = 2, kMostRanks = 8;
   World world = resolve_world(config, launcher, mpi_available());
   if (world.processes || world.size > 1) return world;
-  cpu_set_t cores;
-  CPU_ZERO(&cores);
-  sched_getaffinity(0, sizeof cores, &cores);
-  world.size = world.ranks_on_node = std::clamp(CPU_COUNT(&cores), kFewestRanks, kMostRanks);
+  world.size = world.ranks_on_node = std::clamp(static_cast<int>(own_cores().size()), kFewestRanks, kMostRanks);
   return world;
-}
-
-std::vector<int> cores_of_this_process() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  sched_getaffinity(0, sizeof set, &set);
-  std::vector<int> cores;
-  for (std::size_t core = 0; core < CPU_SETSIZE; ++core)
-    if (CPU_ISSET(core, &set)) cores.push_back(static_cast<int>(core));
-  return cores;
 }
 
 ExaminationPlan plan_examination(const Command& command, const World& world, const LauncherEnvironment& launcher) {
@@ -52,7 +37,7 @@ ExaminationPlan plan_examination(const Command& command, const World& world, con
   const CorePlan cores = plan_cores(command.config.threads, world.ranks_on_node, launcher);
   plan.rank.host = plan.host.name;
   plan.rank.ranks_on_host = world.ranks_on_node;
-  plan.rank.cores = cores_of_this_process();
+  plan.rank.cores = own_cores();
   plan.rank.threads = cores.threads;
   plan.rank.notes = cores.notes;
   plan.rank.environment = probe_environment();

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "launch/options/option_table.h"
+#include "launch/options/usage_error.h"
 
 namespace dml {
 
@@ -16,6 +17,16 @@ double parse_real(const std::string& text, double least, double most);
 bool parse_flag(const std::string& text);
 /// The index of `text` in `names`; throws UsageError with all of them.
 std::size_t parse_choice(const std::string& text, std::span<const std::string_view> names);
+
+/// What `parse` gives; its UsageError with `name`, of an option, before it.
+template <typename Parse>
+auto under_name(const std::string& name, Parse parse) {
+  try {
+    return parse();
+  } catch (const UsageError& error) {
+    throw UsageError(name + ": " + error.what());
+  }
+}
 /// "NAME=VALUE" at the first '='; throws UsageError where there is none, or nothing on a side.
 std::pair<std::string, std::string> parse_pair(const std::string& text);
 /// The shortest text that reads back as the same number.

@@ -39,14 +39,9 @@ class Values {
     std::string named;
   };
 
-  /// What `parse` gives; its UsageError with the option's name before it.
   template <typename Parse>
   auto named(std::string_view name, Parse parse) const {
-    try {
-      return parse();
-    } catch (const UsageError& error) {
-      throw UsageError(fmt::format("{}: {}", place(name), error.what()));
-    }
+    return under_name(place(name), parse);
   }
 
   template <typename Parse>

@@ -34,11 +34,7 @@ constexpr std::int64_t kUsualBatch = 16;
 /// The value of an option as `parse` reads it; its UsageError with the option's name before it.
 template <typename Parse>
 auto parsed(const Command& command, std::string_view option, Parse parse) {
-  try {
-    return parse(command.text(option));
-  } catch (const UsageError& error) {
-    throw UsageError(fmt::format("--{}: {}", option, error.what()));
-  }
+  return under_name(fmt::format("--{}", option), [&] { return parse(command.text(option)); });
 }
 
 int whole_number(const Command& command, std::string_view option, int otherwise, std::int64_t most = kMostPlannedRanks,
