@@ -38,3 +38,22 @@ void where(std::uint8_t* y, const std::uint8_t* condition, const std::uint8_t* a
            const BroadcastPlan& plan);
 
 }  // namespace dml::cpu
+
+namespace dml::cuda {
+
+struct Queue;
+
+/// T: float, bf16, int64_t.
+template <typename T>
+void binary(BinaryOp op, T* y, const T* a, const T* b, const BroadcastPlan& plan, const Queue& queue);
+/// T: float, bf16, int64_t, uint8_t.
+template <typename T>
+void compare(CompareOp op, std::uint8_t* y, const T* a, const T* b, const BroadcastPlan& plan, const Queue& queue);
+void logical(LogicalOp op, std::uint8_t* y, const std::uint8_t* a, const std::uint8_t* b, const BroadcastPlan& plan,
+             const Queue& queue);
+void logical_not(std::uint8_t* y, const std::uint8_t* x, std::int64_t n, const Queue& queue);
+/// T: float, bf16, int64_t, uint8_t.
+template <typename T>
+void where(T* y, const std::uint8_t* condition, const T* a, const T* b, const BroadcastPlan& plan, const Queue& queue);
+
+}  // namespace dml::cuda

@@ -41,3 +41,22 @@ void unary_grad(InputGradOp op, float* dx, const float* dy, const float* x, std:
 void clip_grad(float* dx, const float* dy, const float* x, std::int64_t n, float low, float high);
 
 }  // namespace dml::cpu
+
+namespace dml::cuda {
+
+struct Queue;
+
+// T is float or bf16; in `unary` also int64_t, of UnaryOp only neg and abs.
+
+template <typename T>
+void unary(UnaryOp op, T* y, const T* x, std::int64_t n, const Queue& queue);
+template <typename T>
+void clip(T* y, const T* x, std::int64_t n, float low, float high, const Queue& queue);
+template <typename T>
+void unary_grad(OutputGradOp op, T* dx, const T* dy, const T* y, std::int64_t n, const Queue& queue);
+template <typename T>
+void unary_grad(InputGradOp op, T* dx, const T* dy, const T* x, std::int64_t n, const Queue& queue);
+template <typename T>
+void clip_grad(T* dx, const T* dy, const T* x, std::int64_t n, float low, float high, const Queue& queue);
+
+}  // namespace dml::cuda
