@@ -1,0 +1,83 @@
+#include "tests/device_emulator/engine/shared_memory.h"
+
+#include <link.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+
+namespace dml::emulator {
+namespace {
+
+constexpr std::size_t kAlignment = 1024;
+#if defined(__SANITIZE_ADDRESS__)
+constexpr std::size_t kGuardBytes = 0;  // AddressSanitizer knows the bounds of the allocation
+#else
+constexpr std::size_t kGuardBytes = 256;
+#endif
+constexpr unsigned char kGuard = 0xfd;
+constexpr unsigned char kPoison = 0xff;  // NaN in every format
+// A library of many kernels has more __shared__ variables than it pays to fill for each block.
+constexpr std::size_t kMostPoisoned = 96u << 10;
+
+struct Search {
+  std::uintptr_t address;
+  void* memory;
+  std::size_t bytes;
+};
+
+int look(dl_phdr_info* library, std::size_t, void* user) {
+  auto& search = *static_cast<Search*>(user);
+  bool found = false;
+  std::size_t bytes = 0;
+  for (int i = 0; i < library->dlpi_phnum; ++i) {
+    const auto& part = library->dlpi_phdr[i];
+    const std::uintptr_t begin = library->dlpi_addr + part.p_vaddr;
+    if (part.p_type == PT_LOAD && search.address >= begin && search.address < begin + part.p_memsz) found = true;
+    if (part.p_type == PT_TLS) bytes = part.p_memsz;
+  }
+  if (!found) return 0;
+  search.memory = library->dlpi_tls_data;
+  search.bytes = bytes;
+  return 1;
+}
+
+}  // namespace
+
+void SharedMemory::Free::operator()(void* memory) const { std::free(memory); }
+
+void SharedMemory::prepare(const Kernel& kernel, std::size_t dynamic_bytes) {
+  if (of_kernel_ != kernel.function) {
+    if (kernel.touch_shared != nullptr) kernel.touch_shared();
+    Search search{reinterpret_cast<std::uintptr_t>(kernel.function), nullptr, 0};
+    dl_iterate_phdr(look, &search);
+    of_kernel_ = kernel.function;
+    static_ = search.memory;
+    static_bytes_ = search.memory == nullptr ? 0 : search.bytes;
+  }
+  if (dynamic_bytes == dynamic_bytes_) return;
+  dynamic_bytes_ = dynamic_bytes;
+  void* memory = nullptr;
+  if (dynamic_bytes != 0 && posix_memalign(&memory, kAlignment, dynamic_bytes + kGuardBytes) != 0) memory = nullptr;
+  dynamic_.reset(memory);
+}
+
+void SharedMemory::poison() {
+  if (static_bytes_ != 0 && static_bytes_ <= kMostPoisoned) std::memset(static_, kPoison, static_bytes_);
+  if (dynamic_bytes_ == 0) return;
+  std::memset(dynamic_.get(), kPoison, dynamic_bytes_);
+  std::memset(static_cast<char*>(dynamic_.get()) + dynamic_bytes_, kGuard, kGuardBytes);
+}
+
+std::string SharedMemory::fault() const {
+  if (dynamic_bytes_ == 0) return "";
+  const auto* guard = static_cast<const unsigned char*>(dynamic_.get()) + dynamic_bytes_;
+  for (std::size_t i = 0; i < kGuardBytes; ++i) {
+    if (guard[i] == kGuard) continue;
+    return "shared memory written out of bounds: " + std::to_string(i) + " bytes past the end of " +
+           std::to_string(dynamic_bytes_) + " dynamic bytes";
+  }
+  return "";
+}
+
+}  // namespace dml::emulator

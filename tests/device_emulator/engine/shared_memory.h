@@ -1,0 +1,35 @@
+// Shared memory of the block that runs: the variables that kernels declare __shared__ are thread-local variables of
+// their library, one copy for each thread of the operating system. Both kinds start as NaN in every block.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "tests/device_emulator/engine/thread.h"
+
+namespace dml::emulator {
+
+class SharedMemory {
+ public:
+  /// Finds the kernel's variables and makes room for dynamic shared memory, with a guard zone behind it.
+  void prepare(const Kernel& kernel, std::size_t dynamic_bytes);
+  /// Fills it with NaN, before each block.
+  void poison();
+  /// What is wrong with it after a block, or an empty string.
+  std::string fault() const;
+  void* dynamic() const { return dynamic_.get(); }
+
+ private:
+  struct Free {
+    void operator()(void* memory) const;
+  };
+
+  void* static_ = nullptr;
+  std::size_t static_bytes_ = 0;
+  const void* of_kernel_ = nullptr;
+  std::unique_ptr<void, Free> dynamic_;
+  std::size_t dynamic_bytes_ = 0;
+};
+
+}  // namespace dml::emulator
