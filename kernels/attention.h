@@ -41,3 +41,20 @@ void attention_grad(TokenRows<float> dq, TokenRows<float> dk, TokenRows<float> d
                     const float* lse, const AttentionShape& shape);
 
 }  // namespace dml::cpu
+
+namespace dml::cuda {
+
+struct Queue;
+
+// T is float or bf16, products and statistics are float. The width of a head is at most 256; the gradient takes
+// batch · heads · queries floats of the queue's workspace. Both throw std::invalid_argument or DeviceError otherwise.
+
+template <typename T>
+void attention(T* o, float* lse, TokenRows<const T> q, TokenRows<const T> k, TokenRows<const T> v,
+               const AttentionShape& shape, const Queue& queue);
+template <typename T>
+void attention_grad(TokenRows<T> dq, TokenRows<T> dk, TokenRows<T> dv, const T* dout, TokenRows<const T> q,
+                    TokenRows<const T> k, TokenRows<const T> v, const T* o, const float* lse,
+                    const AttentionShape& shape, const Queue& queue);
+
+}  // namespace dml::cuda

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "kernels/step_state.h"
+
 namespace dml {
 
 /// Of one call. The generator is Philox4x32-10 (Salmon et al., 2011) with key = seed and counter = (element / 4,
@@ -33,3 +35,15 @@ void dropout(float* y, const float* x, std::int64_t samples, std::int64_t elems,
              const DropoutShard& shard);
 
 }  // namespace dml::cpu
+
+namespace dml::cuda {
+
+struct Queue;
+
+/// T: float, bf16. Seed, step and whether anything is dropped are read from `state` (device memory) when the kernel
+/// runs, not from `site`.
+template <typename T>
+void dropout(T* y, const T* x, std::int64_t samples, std::int64_t elems, const DropoutSite& site,
+             const DropoutShard& shard, const StepState* state, const Queue& queue);
+
+}  // namespace dml::cuda

@@ -16,3 +16,21 @@ void layer_norm_param_grad(float* dscale, float* dbias, const float* dy, const f
                            const float* rstd, std::int64_t rows, std::int64_t n);
 
 }  // namespace dml::cpu
+
+namespace dml::cuda {
+
+struct Queue;
+
+// T is float or bf16; the statistics are float.
+
+template <typename T>
+void layer_norm(T* y, float* mean, float* rstd, const T* x, const T* scale, const T* bias, std::int64_t rows,
+                std::int64_t n, float epsilon, const Queue& queue);
+template <typename T>
+void layer_norm_grad(T* dx, const T* dy, const T* x, const T* scale, const float* mean, const float* rstd,
+                     std::int64_t rows, std::int64_t n, const Queue& queue);
+template <typename T>
+void layer_norm_param_grad(T* dscale, T* dbias, const T* dy, const T* x, const float* mean, const float* rstd,
+                           std::int64_t rows, std::int64_t n, const Queue& queue);
+
+}  // namespace dml::cuda

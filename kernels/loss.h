@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "kernels/step_state.h"
+
 namespace dml {
 
 inline constexpr std::int64_t kIgnoredLabel = -100;
@@ -38,3 +40,39 @@ void mean_squared_error(float* loss, const float* x, const float* target, std::i
 void mean_squared_error_grad(float* dx, const float* x, const float* target, std::int64_t n, float loss_scale);
 
 }  // namespace dml::cpu
+
+namespace dml::cuda {
+
+struct Queue;
+
+// T is float or bf16; losses and statistics are float. `state` is device memory, read when the kernel runs. A label
+// that is neither a class nor -100 is noted in the queue's fault record and not counted.
+
+template <typename T>
+void cross_entropy(float* loss, float* lse, const T* logits, const std::int64_t* labels, std::int64_t rows,
+                   std::int64_t classes, const StepState* state, const Queue& queue);
+/// `whole` counts all classes, of which this is the slice that begins at offset.
+template <typename T>
+void cross_entropy_stats(float* stats, const T* logits, const std::int64_t* labels, std::int64_t rows,
+                         std::int64_t classes, std::int64_t offset, std::int64_t whole, const Queue& queue);
+void cross_entropy_merge(float* loss, float* lse, const float* stats, const std::int64_t* labels, std::int64_t slices,
+                         std::int64_t rows, const StepState* state, const Queue& queue);
+template <typename T>
+void cross_entropy_grad(T* dlogits, const T* logits, const std::int64_t* labels, const float* lse, std::int64_t rows,
+                        std::int64_t classes, std::int64_t offset, const StepState* state, const Queue& queue);
+
+template <typename T>
+void mean_squared_error(float* loss, const T* x, const T* target, std::int64_t n, const StepState* state,
+                        const Queue& queue);
+template <typename T>
+void mean_squared_error_grad(T* dx, const T* x, const T* target, std::int64_t n, const StepState* state,
+                             const Queue& queue);
+
+/// loss (one element) = loss_scale · x, of a loss that the graph itself computed as a mean.
+template <typename T>
+void weighted_loss(float* loss, const T* x, const StepState* state, const Queue& queue);
+/// dx (one element) = loss_scale.
+template <typename T>
+void weighted_loss_grad(T* dx, const StepState* state, const Queue& queue);
+
+}  // namespace dml::cuda

@@ -37,3 +37,13 @@ namespace dml::cpu {
 void reduce_sum(float* y, const float* x, const ReducePlan& plan, double factor);
 
 }  // namespace dml::cpu
+
+namespace dml::cuda {
+
+struct Queue;
+
+/// T: float, bf16. Groups of elements are summed side by side, and their sums in order.
+template <typename T>
+void reduce_sum(T* y, const T* x, const ReducePlan& plan, double factor, const Queue& queue);
+
+}  // namespace dml::cuda

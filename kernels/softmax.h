@@ -16,3 +16,22 @@ void log_softmax_grad(float* dx, const float* dy, const float* y, std::int64_t o
                       std::int64_t inner);
 
 }  // namespace dml::cpu
+
+namespace dml::cuda {
+
+struct Queue;
+
+// T is float or bf16.
+
+template <typename T>
+void softmax(T* y, const T* x, std::int64_t outer, std::int64_t n, std::int64_t inner, const Queue& queue);
+template <typename T>
+void log_softmax(T* y, const T* x, std::int64_t outer, std::int64_t n, std::int64_t inner, const Queue& queue);
+template <typename T>
+void softmax_grad(T* dx, const T* dy, const T* y, std::int64_t outer, std::int64_t n, std::int64_t inner,
+                  const Queue& queue);
+template <typename T>
+void log_softmax_grad(T* dx, const T* dy, const T* y, std::int64_t outer, std::int64_t n, std::int64_t inner,
+                      const Queue& queue);
+
+}  // namespace dml::cuda

@@ -7,6 +7,7 @@
 #include "models/op.h"
 #include "runtime/device/cpu/bind.h"
 #include "runtime/device/cpu/operands.h"
+#include "runtime/device/node_arguments.h"
 
 namespace dml {
 namespace {

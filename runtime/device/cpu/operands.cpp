@@ -36,6 +36,4 @@ const std::int64_t* i64_in(const BindArgs& args, std::size_t index) {
   return args.in[index].as<const std::int64_t>();
 }
 
-int axis_of(const BindArgs& args, const Shape& shape) { return shape.normalize(args.node.attrs.integer("axis", -1)); }
-
 }  // namespace dml

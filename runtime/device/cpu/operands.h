@@ -19,7 +19,4 @@ float* f32_out(const BindArgs& args, std::size_t index);
 /// Pointer of an i64 tensor, as labels are.
 const std::int64_t* i64_in(const BindArgs& args, std::size_t index);
 
-/// The attribute `axis` (absent: the last) as a dim of `shape`.
-int axis_of(const BindArgs& args, const Shape& shape);
-
 }  // namespace dml
