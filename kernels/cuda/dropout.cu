@@ -72,7 +72,10 @@ void dropout(T* y, const T* x, std::int64_t samples, std::int64_t elems, const D
   // Words that the elements of a block can touch, wherever it begins.
   const std::int64_t counters = (shard.block + 2 * (kWordsOfACounter - 1)) / kWordsOfACounter;
   const std::int64_t blocks = elems / shard.block;
-  DropoutPlan plan{site, shard, elems};
+  DropoutPlan plan;
+  plan.site = site;
+  plan.shard = shard;
+  plan.elems = elems;
   plan.threads = static_cast<std::uint32_t>(indexable(samples * blocks * counters));
   plan.counters = Divisor(counters);
   plan.blocks = Divisor(blocks);

@@ -125,7 +125,10 @@ void reduce_rows(T* y, const T* x, const ReducePlan& plan, double factor, const 
   for_row_width<T>(elems, rows_are_packs(x, plan), [&](auto threads, auto elems_of_pack) {
     using Row = Team<threads>;
     const std::int64_t packs_of_row = plan.inner / elems_of_pack;
-    RowSums sums{strided(plan.kept), strided(plan.reduced), plan.kept.count};
+    RowSums sums;
+    sums.kept = strided(plan.kept);
+    sums.reduced = strided(plan.reduced);
+    sums.count = plan.kept.count;
     sums.packs = static_cast<std::uint32_t>(indexable(plan.reduced.count * packs_of_row));
     if (sums.packs > 0) sums.packs_of_row = Divisor(packs_of_row);
     sums.groups = row_groups(sums.count, elems);
