@@ -18,6 +18,11 @@ dml_script_test(lint.tree lint 60 1 ${DML_PYTHON} tests/lint/tree.py)
 dml_script_test(lint.format lint 300 1 tests/lint/format)
 dml_script_test(lint.shell lint 120 1 tests/lint/shell)
 dml_script_test(lint.tidy lint 1800 ${DML_CORES} tests/lint/tidy)
+if(DML_HAVE_CUDA)
+  # Compiles every kernel once more, and keeps what ptxas said.
+  dml_script_test(cuda.registers cuda 1800 1 ${DML_PYTHON} benchmarks/kernels/ptxas_table.py --check --nvcc ${DML_NVCC}
+                  --cache ${CMAKE_BINARY_DIR}/ptxas)
+endif()
 
 if(NOT DML_SANITIZE)
   dml_script_test(sanitize.address sanitize 1800 ${DML_CORES} tests/sanitize/address)
