@@ -6,8 +6,8 @@
 namespace dml {
 
 struct StepState {
-  std::int64_t step = 0;       ///< 0 for the first update of the run
-  std::uint64_t seed = 0;      ///< of the run: initial weights, data order and dropout masks follow from it
+  std::int64_t step = 0;        ///< 0 for the first update of the run
+  std::uint64_t seed = 0;       ///< of the run: initial weights, data order and dropout masks follow from it
   double learning_rate = 0;     ///< of this update
   double bias_correction1 = 1;  ///< 1 - beta1^(step+1)
   double bias_correction2 = 1;  ///< 1 - beta2^(step+1)
