@@ -5,6 +5,7 @@
 #include "kernels/error.h"
 #include "models/index.h"
 #include "models/op.h"
+#include "parallel/collective_node.h"
 
 namespace dml {
 namespace {
@@ -152,12 +153,10 @@ class Builder {
     Task task;
     task.id = id_of(node.phase, id, action.microbatch, action.stage);
     task.node = id;
-    const std::string_view op = node.op->name;
-    if (op == "AllReduce" || op == "AllGather") {
-      task.kind = op == "AllReduce" ? TaskKind::all_reduce : TaskKind::all_gather;
+    task.kind = task_kind_of(node);
+    if (is_collective(task.kind)) {
       task.queue = QueueId::tensor_comm;
-      const Value& moved = g.value(node.outputs[0]);
-      task.bytes = moved.shape.num_elements() * static_cast<std::int64_t>(size_of(moved.dtype));
+      task.bytes = collective_bytes(g, node);
     } else {
       const Cost cost = cost_of(g, node);
       task.flops = cost.flops;

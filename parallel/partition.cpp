@@ -11,6 +11,7 @@
 #include "models/op.h"
 #include "parallel/pipeline/cut.h"
 #include "parallel/pipeline/stage_cost.h"
+#include "parallel/techniques/sequence_parts.h"
 
 namespace dml {
 namespace {
@@ -44,8 +45,14 @@ SplitMode choose_mode(const Graph& graph, int size, const PartitionOptions& opti
     const SplitPlan gather = plan_split(graph, size, SplitMode::gather);
     const SplitPlan megatron = plan_split(graph, size, SplitMode::megatron);
     if (megatron.num_divided == 0) return SplitMode::gather;
+    if (options.techniques.sequence_parallel) return SplitMode::megatron;
     return gather.num_divided > megatron.num_divided * 2 || gather.bytes < megatron.bytes ? SplitMode::gather
                                                                                           : SplitMode::megatron;
+  }
+  if (options.techniques.sequence_parallel && options.tensor_mode == SplitMode::gather) {
+    throw ModelError(
+        "--tensor-mode gather has no sums that sequence parallelism could scatter: use megatron, or leave out "
+        "--sequence-parallel");
   }
   if (plan_split(graph, size, options.tensor_mode).num_divided == 0) {
     throw ModelError(fmt::format("--tensor-mode {}: nothing in the model can be divided by t={}",
@@ -166,8 +173,10 @@ std::int64_t largest_microbatch(const Mesh& mesh, const PartitionOptions& option
 
 SplitPlan split_plan_of(const Graph& graph, int size, SplitMode mode, const PartitionOptions& options) {
   // A plan says of each node what is gathered; the candidates of megatron hold those of gather.
-  return options.carried ? plan_split(graph, size, SplitMode::megatron, &options.carried->wishes)
-                         : plan_split(graph, size, mode);
+  SplitPlan plan = options.carried ? plan_split(graph, size, SplitMode::megatron, &options.carried->wishes)
+                                   : plan_split(graph, size, mode);
+  if (options.techniques.sequence_parallel && size > 1) divide_sequence(plan, graph);
+  return plan;
 }
 
 std::vector<int> stages_of_nodes(const Graph& graph, const Mesh& mesh, const PartitionOptions& options) {

@@ -33,7 +33,7 @@ struct PartitionOptions {
   std::int64_t bucket_bytes = 4 << 20;
   std::function<bool(const std::string&)> decays = [](const std::string&) { return true; };
   bool clips = false;
-  Techniques techniques;  ///< of the tasks; recomputation and dtype are those of the model's graph
+  Techniques techniques;  ///< of the split and the tasks; recomputation and dtype are those of the model's graph
   bool needs_output = false;
   bool forward_only = false;
 };

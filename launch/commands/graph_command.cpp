@@ -165,9 +165,8 @@ int run_graph(const Command& command, Terminal& terminal) {
   if (command.has("hardware") && !run)
     throw UsageError("graph: --hardware simulates a run: name its folder with --run, or see `dmltrain simulate`");
   Config config = run ? run->files().config : command.config;
-  if (config.layout.techniques.sequence_parallel) {
-    throw UsageError("graph: --sequence-parallel is priced by `dmltrain plan` alone: leave it out");
-  }
+  if (config.layout.techniques.sequence_parallel && has_model_form(forms))
+    throw UsageError("graph: --emit onnx is for training, which knows no --sequence-parallel yet: leave one out");
   adopt_carried_layout(config);
   LayoutPlan plan(config);
   if (command.has("verify")) return run_verification(plan, terminal);

@@ -110,9 +110,6 @@ std::vector<KindTotal> kinds_of(const std::vector<RankTasks>& ranks, const RankC
 
 Prediction predict(const Config& given, const Hardware& hardware) {
   Config config = given;
-  if (config.layout.techniques.sequence_parallel) {
-    throw UsageError("simulate: --sequence-parallel is priced by `dmltrain plan` alone: leave it out");
-  }
   adopt_carried_layout(config);
   LayoutPlan plan(config);
   const auto [threads, hosts] = placed(hardware, config.threads, plan.mesh().world_size());

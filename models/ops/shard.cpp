@@ -57,10 +57,9 @@ Outputs infer_all_gather(const Graph& graph, const Node& node) {
 }
 
 constexpr OpDef kOps[] = {
-    {.name = "ShardSlice", .infer = infer_slice},
-    {.name = "ShardMerge", .infer = infer_merge},
-    {.name = "AllReduce", .infer = rules::as_first},
-    {.name = "AllGather", .infer = infer_all_gather},
+    {.name = "ShardSlice", .infer = infer_slice},    {.name = "ShardMerge", .infer = infer_merge},
+    {.name = "AllReduce", .infer = rules::as_first}, {.name = "AllGather", .infer = infer_all_gather},
+    {.name = "ReduceScatter", .infer = infer_slice},
 };
 
 }  // namespace

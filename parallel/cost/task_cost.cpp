@@ -15,16 +15,11 @@ CommGroup group_of(const Mesh& mesh, int rank, Axis axis) {
   return {static_cast<int>(ranks.size()), ranks.size() > 1 ? ranks[1] - ranks[0] : 1};
 }
 
-CommKind kind_of_collective(TaskKind kind) {
-  if (kind == TaskKind::all_gather) return CommKind::all_gather;
-  return kind == TaskKind::reduce_scatter ? CommKind::reduce_scatter : CommKind::all_reduce;
-}
-
 double seconds_of_communication(const Hardware& hardware, const Partition& rank, const Task& task) {
   const auto bytes = static_cast<double>(task.bytes);
   if (task.kind == TaskKind::send) return seconds_of_send(hardware, bytes, rank.rank, task.peer);
   if (task.kind == TaskKind::receive) return seconds_of_send(hardware, bytes, task.peer, rank.rank);
-  return seconds_of(hardware, kind_of_collective(task.kind), bytes, group_of(rank.mesh, rank.rank, task.axis));
+  return seconds_of(hardware, comm_kind_of(task.kind), bytes, group_of(rank.mesh, rank.rank, task.axis));
 }
 
 class TaskPrices {
@@ -68,6 +63,11 @@ class TaskPrices {
 };
 
 }  // namespace
+
+CommKind comm_kind_of(TaskKind collective) {
+  if (collective == TaskKind::all_gather) return CommKind::all_gather;
+  return collective == TaskKind::reduce_scatter ? CommKind::reduce_scatter : CommKind::all_reduce;
+}
 
 TaskSeconds task_seconds(const Hardware& hardware, std::span<const Partition> ranks, const RunMode& mode) {
   return [prices = std::make_shared<TaskPrices>(hardware, ranks, mode)](const RankTasks& tasks, std::size_t i) {

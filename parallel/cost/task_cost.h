@@ -9,6 +9,8 @@
 
 namespace dml {
 
+CommKind comm_kind_of(TaskKind collective);
+
 /// How the ranks of a run compute.
 struct RunMode {
   ComputeMode compute;

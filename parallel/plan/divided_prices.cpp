@@ -5,7 +5,8 @@
 
 #include "kernels/error.h"
 #include "models/index.h"
-#include "models/op.h"
+#include "parallel/collective_node.h"
+#include "parallel/cost/task_cost.h"
 #include "parallel/pipeline/cut.h"
 #include "parallel/pipeline/stage_cost.h"
 #include "parallel/techniques/sequence_parts.h"
@@ -15,10 +16,9 @@ namespace {
 
 double seconds_of_node(const Hardware& hardware, const Graph& graph, const Node& node, const ComputeMode& compute,
                        int t) {
-  const bool sums = node.op->name == "AllReduce";
-  if (!sums && node.op->name != "AllGather") return seconds_of(hardware, graph, node, compute);
-  const double bytes = bytes_of(graph.value(node.outputs[0]));
-  return seconds_of(hardware, sums ? CommKind::all_reduce : CommKind::all_gather, bytes, {t, 1});
+  if (!is_collective(node)) return seconds_of(hardware, graph, node, compute);
+  const auto bytes = static_cast<double>(collective_bytes(graph, node));
+  return seconds_of(hardware, comm_kind_of(task_kind_of(node)), bytes, {t, 1});
 }
 
 std::int64_t next_size(std::int64_t size) {
@@ -86,29 +86,13 @@ const PricedGraph& DividedPrices::priced(std::int64_t samples) {
   const auto found = graphs_.find(samples);
   if (found != graphs_.end()) return found->second;
   const Graph& whole = model_.graph(samples);
-  PricedGraph priced{
-      split_graph(whole, plan_split(whole, place_.size, mode_), place_), {}, hardware_.dispatch_seconds, {}};
+  SplitPlan plan = plan_split(whole, place_.size, mode_);
+  if (by_sequence_) divide_sequence(plan, whole);
+  PricedGraph priced{split_graph(whole, plan, place_), {}, hardware_.dispatch_seconds};
   const Graph& graph = priced.split.graph;
   for (NodeId id = 0; id < graph.num_nodes(); ++id)
     priced.seconds.push_back(seconds_of_node(hardware_, graph, graph.node(id), compute_, place_.size));
-  if (by_sequence_) divide_sequence(priced);
   return graphs_.emplace(samples, std::move(priced)).first->second;
-}
-
-void DividedPrices::divide_sequence(PricedGraph& priced) const {
-  const Graph& graph = priced.split.graph;
-  SequenceParts parts = sequence_parts(priced.split);
-  for (NodeId id = 0; id < graph.num_nodes(); ++id) {
-    double& seconds = priced.seconds[index(id)];
-    if (parts.nodes[index(id)]) seconds = hardware_.launch_seconds + (seconds - hardware_.launch_seconds) / place_.size;
-    const ValueId output = graph.node(id).outputs[0];
-    if (graph.node(id).op->name != "AllReduce" || !parts.values[index(output)]) continue;
-    const double bytes = bytes_of(graph.value(output));
-    const CommGroup group{place_.size, 1};
-    seconds = seconds_of(hardware_, CommKind::reduce_scatter, bytes, group) +
-              seconds_of(hardware_, CommKind::all_gather, bytes, group);
-  }
-  for (const bool is_part : parts.values) priced.kept_parts.push_back(is_part ? 1.0 / place_.size : 1.0);
 }
 
 const DividedPrices::Staged& DividedPrices::staged(int num_stages) {

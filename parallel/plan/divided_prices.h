@@ -78,8 +78,6 @@ class DividedPrices {
     std::unique_ptr<StageMap> map;
   };
   const PricedGraph& priced(std::int64_t samples);
-  /// The collectives, and what each rank has a part of.
-  void divide_sequence(PricedGraph& priced) const;
   const Staged& staged(int num_stages);
   const std::vector<StagePrice>& stages_at(int num_stages, std::int64_t samples);
 

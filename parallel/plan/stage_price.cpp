@@ -6,11 +6,10 @@
 
 #include "models/index.h"
 #include "models/op.h"
+#include "parallel/collective_node.h"
 
 namespace dml {
 namespace {
-
-bool is_collective(const Node& node) { return node.op->name == "AllReduce" || node.op->name == "AllGather"; }
 
 /// From when to when a value is needed, as indices into the stage's nodes.
 struct Lifetime {
@@ -70,15 +69,10 @@ class StagePricer {
 
   void add_node(const Node& node, double seconds) {
     if (is_collective(node)) {
-      price_.tensor_bytes += bytes_of(graph_.value(node.outputs[0]));
+      price_.tensor_bytes += static_cast<double>(collective_bytes(graph_, node));
     } else {
       price_.compute += seconds;
     }
-  }
-
-  double kept_bytes(ValueId id) const {
-    const double bytes = bytes_of(graph_.value(id));
-    return priced_.kept_parts.empty() ? bytes : bytes * priced_.kept_parts[index(id)];
   }
 
   ValueId root(ValueId value) const {
@@ -125,7 +119,7 @@ class StagePricer {
     price_.held = price_.held_for_weights = 0;
     std::vector<double> growth(nodes.size() + 1, 0);
     for (const auto& [value, life] : lifetimes_) {
-      const double bytes = kept_bytes(value);
+      const double bytes = bytes_of(graph_.value(value));
       growth[index(life.first)] += bytes;
       growth[index(life.last) + 1] -= bytes;
       if (life.first < first_gradient && life.last >= first_gradient) price_.held += bytes;
@@ -143,8 +137,8 @@ class StagePricer {
   double sent(std::span<const ValueId> values) {
     double bytes = 0;
     for (const ValueId value : values) {
-      bytes += kept_bytes(value);
-      price_.largest_message = std::max(price_.largest_message, kept_bytes(value));
+      bytes += bytes_of(graph_.value(value));
+      price_.largest_message = std::max(price_.largest_message, bytes_of(graph_.value(value)));
     }
     return bytes;
   }

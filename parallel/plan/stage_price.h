@@ -24,7 +24,7 @@ struct StagePrice {
   double working = 0;           ///< bytes that a pass needs beside them
   double working_apart = 0;     ///< the same where weight gradients are passes of their own
   double fed = 0;               ///< bytes of inputs and labels
-  double tensor_bytes = 0;      ///< results of the tensor collectives
+  double tensor_bytes = 0;      ///< of the tensor collectives
   double down_bytes = 0;        ///< sent to the stage behind it
   double up_bytes = 0;          ///< sent to the stage before it
   double largest_message = 0;   ///< bytes of the largest value that is sent
@@ -38,8 +38,6 @@ struct PricedGraph {
   SplitGraph split;
   std::vector<double> seconds;  ///< by node: alone, of collectives from the last rank's arrival
   double dispatch_seconds = 0;  ///< the least for each task, over a pass
-  /// By value: the part of it that a rank keeps; empty: all of each.
-  std::vector<double> kept_parts;
 };
 
 /// `map` is of split graphs of the same nodes.

@@ -6,6 +6,7 @@
 #include "models/index.h"
 #include "models/op.h"
 #include "parallel/cost/kernel_size.h"
+#include "parallel/tensor/rule.h"
 
 namespace dml {
 namespace {
@@ -14,57 +15,94 @@ namespace {
 constexpr std::string_view kByToken[] = {
     "LayerNorm", "LayerNormGrad", "LayerNormParamGrad", "Add", "Relu", "Tanh", "ReluGrad", "Gelu", "Dropout", "SumTo"};
 
-class Finder {
- public:
-  explicit Finder(const SplitGraph& split)
-      : split_(split),
-        parts_{std::vector<bool>(index(split.graph.num_nodes())), std::vector<bool>(index(split.graph.num_values()))} {}
+constexpr int kTokenDim = 1;
 
-  SequenceParts find() {
-    const Graph& graph = split_.graph;
-    for (NodeId id = 0; id < graph.num_nodes(); ++id) {
-      if (!goes_by_token(graph.node(id))) continue;
-      parts_.nodes[index(id)] = true;
-      for (const ValueId output : graph.node(id).outputs) parts_.values[index(output)] = is_tokens(output);
+bool is_replicate(const Sharding& sharding) { return sharding.is_replicate(); }
+
+class SequenceDivision {
+ public:
+  SequenceDivision(SplitPlan& plan, const Graph& graph)
+      : plan_(plan), graph_(graph), in_parts_(index(graph.num_values()), false) {}
+
+  void run() {
+    for (NodeId id = 0; id < graph_.num_nodes(); ++id) {
+      const Node& node = graph_.node(id);
+      if (node.phase == Phase::recompute) {
+        repeat(node, id);
+      } else if (is_alike(id)) {
+        divide(node, id);
+      }
     }
-    const auto consumers = graph.consumers();
-    for (NodeId id = 0; id < graph.num_nodes(); ++id) {
-      if (graph.node(id).op->name != "AllReduce") continue;
-      const ValueId sum = graph.node(id).outputs[0];
-      const auto& readers = consumers[index(sum)];
-      parts_.values[index(sum)] =
-          is_tokens(sum) && !readers.empty() &&
-          std::all_of(readers.begin(), readers.end(), [&](NodeId reader) { return parts_.nodes[index(reader)]; });
-    }
-    return std::move(parts_);
+    if (!plan_.by_sequence)
+      plan_.notes.push_back("sequence parallelism divides nothing: no sum over the tensor axis is of enough tokens");
   }
 
  private:
-  /// Of several tokens: a statistic or a row for each.
-  bool is_tokens(ValueId id) const {
-    const Value& value = split_.graph.value(id);
-    return value.role == Role::activation && value.shape.rank() > 1 && value.shape.num_elements() > 1;
+  /// All ranks do the same, token by token.
+  bool is_alike(NodeId id) const {
+    const Strategy& strategy = plan_.chosen[index(id)];
+    const std::string_view family = family_of(graph_.node(id).op->name);
+    return std::find(std::begin(kByToken), std::end(kByToken), family) != std::end(kByToken) &&
+           std::ranges::all_of(strategy.inputs, is_replicate) && std::ranges::all_of(strategy.outputs, is_replicate);
   }
 
-  bool goes_by_token(const Node& node) const {
-    const std::string_view family = family_of(node.op->name);
-    if (std::find(std::begin(kByToken), std::end(kByToken), family) == std::end(kByToken)) return false;
-    const auto is_whole = [&](ValueId id) {
-      return id == kNone || split_.graph.value(id).role != Role::activation ||
-             split_.shards[index(id)].sharding.is_replicate();
-    };
-    const bool reads_tokens =
-        std::any_of(node.inputs.begin(), node.inputs.end(), [&](ValueId id) { return id != kNone && is_tokens(id); });
-    return reads_tokens && std::all_of(node.inputs.begin(), node.inputs.end(), is_whole) &&
-           std::all_of(node.outputs.begin(), node.outputs.end(), is_whole);
+  /// What a reader by tokens would find: parts, the part that is left of a sum, or all of it.
+  Sharding found(ValueId id) const {
+    if (id == kNone) return {};
+    const Sharding& sharding = plan_.values[index(id)];
+    if (in_parts_[index(id)]) return sharding;
+    const Shape& shape = graph_.shape(id);
+    constexpr int kRank = 3;
+    const bool is_sum = sharding.is_partial() && shape.rank() == kRank && shape[kTokenDim] >= plan_.size;
+    return is_sum ? Sharding::shard(kTokenDim, 1, shape[kTokenDim], 1) : Sharding::replicate();
   }
 
-  const SplitGraph& split_;
-  SequenceParts parts_;
+  void divide(const Node& node, NodeId id) {
+    const TensorRule* rule = find_tensor_rule(node.op->name);
+    if (rule == nullptr || rule->strategies == nullptr) return;
+    std::vector<Sharding> inputs;
+    for (const ValueId input : node.inputs) inputs.push_back(found(input));
+    const Strategy forward = node.forward == kNone ? Strategy{} : plan_.chosen[index(node.forward)];
+    std::vector<Strategy> ways;
+    rule->strategies({graph_, node, inputs, forward.inputs, forward.outputs, nullptr}, ways);
+    const auto way = std::ranges::find_if(ways, [&](const Strategy& strategy) { return keeps(strategy, inputs); });
+    if (way == ways.end()) return;
+    take(node, id, *way);
+    for (const ValueId output : node.outputs) in_parts_[index(output)] = plan_.values[index(output)].is_shard();
+    plan_.by_sequence = true;
+  }
+
+  /// A copy of a forward node is divided as that.
+  void repeat(const Node& node, NodeId id) {
+    take(node, id, plan_.chosen[index(node.forward)]);
+    const std::vector<ValueId>& originals = graph_.node(node.forward).outputs;
+    for (std::size_t i = 0; i < originals.size(); ++i)
+      in_parts_[index(node.outputs[i])] = in_parts_[index(originals[i])];
+  }
+
+  /// Whether what is there in parts is read so, and nothing else is a sum.
+  static bool keeps(const Strategy& strategy, const std::vector<Sharding>& inputs) {
+    bool any = false;
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      if (strategy.inputs[i].is_partial() || (inputs[i].is_shard() && strategy.inputs[i] != inputs[i])) return false;
+      any = any || inputs[i].is_shard();
+    }
+    return any;
+  }
+
+  void take(const Node& node, NodeId id, Strategy strategy) {
+    for (std::size_t i = 0; i < node.outputs.size(); ++i)
+      plan_.values[index(node.outputs[i])] = plan_.gathered[index(id)] ? Sharding::replicate() : strategy.outputs[i];
+    plan_.chosen[index(id)] = std::move(strategy);
+  }
+
+  SplitPlan& plan_;
+  const Graph& graph_;
+  std::vector<bool> in_parts_;  ///< by value: divided by tokens
 };
 
 }  // namespace
 
-SequenceParts sequence_parts(const SplitGraph& split) { return Finder(split).find(); }
+void divide_sequence(SplitPlan& plan, const Graph& graph) { SequenceDivision(plan, graph).run(); }
 
 }  // namespace dml

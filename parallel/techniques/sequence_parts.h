@@ -2,20 +2,15 @@
 // alike between the divided operations, each computes for its part of the tokens.
 #pragma once
 
-#include <vector>
-
 #include "parallel/tensor/split.h"
 
 namespace dml {
 
-/// What of a split graph has a part of the tokens on each rank: layer norms, dropouts, additions and the like whose
-/// activations are all replicated, and what they make. A sum over the tensor axis that such operations alone read is a
-/// reduce-scatter; divided operations read what an all-gather makes, which is not kept for the backward pass.
-struct SequenceParts {
-  std::vector<bool> nodes;
-  std::vector<bool> values;
-};
-
-SequenceParts sequence_parts(const SplitGraph& split);
+/// Divides by tokens, dim 1 of values [samples, tokens, channels], what `plan` has whole on every rank and what goes
+/// through tokens one by one: layer norms, dropouts, additions and the like between sums over the tensor axis. Such a
+/// sum becomes a reduce-scatter, an all-gather stands before the next divided operation, and another one before its
+/// gradient: what is gathered is not kept. Gradients of the weights of such operations are sums over the ranks. A plan
+/// in which nothing is divided so stays as it is, with a note.
+void divide_sequence(SplitPlan& plan, const Graph& graph);
 
 }  // namespace dml

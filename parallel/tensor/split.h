@@ -24,8 +24,11 @@ struct SplitPlan {
   std::vector<bool> gathered;      ///< by node: its divided output is gathered at once
   std::vector<Sharding> values;    ///< by value
   std::vector<std::string> notes;  ///< what is not divided, and why
-  double bytes = 0;                ///< sent by a rank for one microbatch, forward and backward
-  int num_divided = 0;             ///< matrix products, convolutions and lookups that are
+  /// What ranks would compute alike is divided by tokens (techniques/sequence_parts.h). Shards are then scattered from
+  /// sums and gathered in their places, by one collective each, as where tokens lie outermost in memory.
+  bool by_sequence = false;
+  double bytes = 0;     ///< sent by a rank for one microbatch, forward and backward
+  int num_divided = 0;  ///< matrix products, convolutions and lookups that are
 };
 
 /// Decisions depend on the graph's structure and on ratios of sizes, so that all microbatch sizes agree on them.

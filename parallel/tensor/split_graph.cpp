@@ -49,6 +49,7 @@ class Writer {
 
   SplitGraph write() {
     for (NodeId id = 0; id < graph_.num_nodes(); ++id) write_node(id);
+    current_ = kNone;
     result_.graph.output = in_form(graph_.output, Sharding::replicate());
     result_.graph.loss = graph_.loss == kNone ? kNone : in_form(graph_.loss, Sharding::replicate());
     for (const auto& [parameter, gradient] : graph_.gradient_of) {
@@ -96,7 +97,11 @@ class Writer {
   ValueId append_move(std::string_view op_name, ValueId id, ValueId from, Attributes attrs, Shape shape,
                       const Sharding& sharding) {
     const NodeId producer = graph_.value(id).producer;
-    const NodeId origin = producer != kNone ? producer : current_;
+    return append_move(op_name, id, from, std::move(attrs), shape, sharding, producer != kNone ? producer : current_);
+  }
+
+  ValueId append_move(std::string_view op_name, ValueId id, ValueId from, Attributes attrs, Shape shape,
+                      const Sharding& sharding, NodeId origin) {
     Node node;
     node.op = op(op_name);
     node.name = fmt::format("{}.{}", graph_.value(id).name, op_name);
@@ -118,18 +123,47 @@ class Writer {
         .set("inner", s.inner);
   }
 
+  Attributes part_attributes(const Sharding& s) const {
+    return shard_attributes(s)
+        .set("begin", part_begin(s.units, place_.size, place_.index))
+        .set("end", part_begin(s.units, place_.size, place_.index + 1));
+  }
+
   ValueId reduced(ValueId id) {
     return append_move("AllReduce", id, id, Attributes().set("group", std::string("t")), graph_.shape(id), {});
   }
 
-  ValueId gathered(ValueId id) {
+  /// A rank's part of a sum.
+  ValueId scattered(ValueId id, const Sharding& s) {
+    Attributes attrs = part_attributes(s).set("group", std::string("t"));
+    return append_move("ReduceScatter", id, id, std::move(attrs), local_shape(graph_.shape(id), s, place_), s);
+  }
+
+  /// Filed under the reader: what crosses stages, or waits for the backward pass, is the part.
+  ValueId gathered_in_place(ValueId id) {
     const Sharding& s = native(id);
     const Shape& whole = graph_.shape(id);
-    const Attributes group = Attributes().set("group", std::string("t"));
-    Attributes counts = group;
+    Attributes attrs = shard_attributes(s)
+                           .set("group", std::string("t"))
+                           .set("counts", counts_of(id, s))
+                           .set("shape", whole.to_vector());
+    const NodeId origin = current_ == kNone ? graph_.value(id).producer : current_;
+    return append_move("AllGather", id, id, std::move(attrs), whole, {}, origin);
+  }
+
+  /// Elements of each rank.
+  std::vector<std::int64_t> counts_of(ValueId id, const Sharding& s) const {
     std::vector<std::int64_t> elements;
-    for (int i = 0; i < place_.size; ++i) elements.push_back(local_shape(whole, s, {i, place_.size}).num_elements());
-    counts.set("counts", elements);
+    for (int i = 0; i < place_.size; ++i)
+      elements.push_back(local_shape(graph_.shape(id), s, {i, place_.size}).num_elements());
+    return elements;
+  }
+
+  ValueId gathered(ValueId id) {
+    if (plan_.by_sequence) return gathered_in_place(id);
+    const Sharding& s = native(id);
+    const Shape& whole = graph_.shape(id);
+    Attributes counts = Attributes().set("group", std::string("t")).set("counts", counts_of(id, s));
     const ValueId flat = append_move("AllGather", id, id, std::move(counts), Shape{whole.num_elements()}, {});
     return append_move("ShardMerge", id, flat,
                        shard_attributes(s).set("parts", std::int64_t{place_.size}).set("shape", whole.to_vector()),
@@ -147,10 +181,7 @@ class Writer {
       result_.shards.push_back(spec);
       return result_.graph.add_value(std::move(part));
     }
-    Attributes attrs = shard_attributes(s);
-    attrs.set("begin", part_begin(s.units, place_.size, place_.index));
-    attrs.set("end", part_begin(s.units, place_.size, place_.index + 1));
-    return append_move("ShardSlice", id, whole, std::move(attrs), spec.local(place_), s);
+    return append_move("ShardSlice", id, whole, part_attributes(s), spec.local(place_), s);
   }
 
   /// The value `id` in the form that a reader wants; moves are made once and shared by all readers of a kind.
@@ -158,24 +189,34 @@ class Writer {
     if (id == kNone) return kNone;
     const Sharding& have = native(id);
     if (have == wanted) return id;
-    auto& forms = forms_[id];
+    auto& forms = forms_[{id, is_gathered_again(id)}];
     for (const auto& [sharding, value] : forms) {
       if (sharding == wanted) return value;
     }
     DML_ASSERT(!wanted.is_partial(), graph_.value(id).name + " is " + have.to_string());
     ValueId result = id;
-    if (!wanted.is_replicate()) {
+    if (plan_.by_sequence && have.is_partial() && wanted.is_shard()) {
+      result = scattered(id, wanted);
+    } else if (!wanted.is_replicate()) {
       result = sliced(id, in_form(id, Sharding::replicate()), wanted);
     } else {
       result = have.is_partial() ? reduced(id) : gathered(id);
     }
-    forms_[id].emplace_back(wanted, result);
+    forms.emplace_back(wanted, result);
     return result;
   }
 
+  /// By sequence, what a forward pass gathers is not kept for gradients.
+  bool is_gathered_again(ValueId id) const {
+    const NodeId producer = graph_.value(id).producer;
+    if (!plan_.by_sequence || producer == kNone || current_ == kNone || !native(id).is_shard()) return false;
+    return graph_.node(producer).phase == Phase::forward && graph_.node(current_).phase != Phase::forward;
+  }
+
   void write_node(NodeId id) {
-    current_ = id;
     const Node& node = graph_.node(id);
+    if (plan_.by_sequence) gather_ahead(node, id);
+    current_ = id;
     const Strategy& strategy = plan_.chosen[index(id)];
     Node local = node;
     for (std::size_t i = 0; i < node.inputs.size(); ++i) local.inputs[i] = in_form(node.inputs[i], strategy.inputs[i]);
@@ -191,15 +232,30 @@ class Writer {
     for (const ValueId output : node.outputs) move_early(output);
   }
 
+  /// The gradients of a forward node are made one after the other: what a later one reads whole is gathered while the
+  /// first one is computed.
+  void gather_ahead(const Node& node, NodeId id) {
+    for (NodeId later = id; node.forward != kNone && later < graph_.num_nodes(); ++later) {
+      const Node& sibling = graph_.node(later);
+      if (sibling.forward != node.forward || sibling.phase == Phase::recompute) break;
+      current_ = later;
+      for (std::size_t i = 0; i < sibling.inputs.size(); ++i) {
+        const ValueId input = sibling.inputs[i];
+        const bool is_there = input != kNone && graph_.value(input).producer < id;
+        if (is_there && native(input).is_shard()) in_form(input, plan_.chosen[index(later)].inputs[i]);
+      }
+    }
+  }
+
   /// Sums and gathers go right behind what they move, so that they overlap whatever comes before their reader.
   void move_early(ValueId id) {
-    if (native(id).is_replicate()) return;
+    if (native(id).is_replicate() || (plan_.by_sequence && native(id).is_shard())) return;
     for (const NodeId reader : consumers_[index(id)]) {
       const Node& node = graph_.node(reader);
       for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-        if (node.inputs[i] == id && plan_.chosen[index(reader)].inputs[i].is_replicate()) {
-          in_form(id, Sharding::replicate());
-        }
+        const Sharding& wanted = plan_.chosen[index(reader)].inputs[i];
+        const bool is_moved = wanted.is_replicate() || (plan_.by_sequence && wanted.is_shard());
+        if (node.inputs[i] == id && is_moved) in_form(id, wanted);
       }
     }
   }
@@ -241,7 +297,8 @@ class Writer {
   std::vector<std::vector<NodeId>> consumers_;
   SplitGraph result_;
   std::vector<Node> nodes_;
-  std::map<ValueId, std::vector<std::pair<Sharding, ValueId>>> forms_;
+  /// By value, and whether for gradients of what is gathered for each pass.
+  std::map<std::pair<ValueId, bool>, std::vector<std::pair<Sharding, ValueId>>> forms_;
   NodeId current_ = kNone;
 };
 

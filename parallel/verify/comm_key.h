@@ -26,8 +26,6 @@ Group group_of(const Partition& rank, const Task& collective);
 /// True if the rank is a member.
 bool is_member(const Partition& rank, const Group& group);
 
-inline bool is_collective(const Task& task) {
-  return task.kind == TaskKind::all_reduce || task.kind == TaskKind::all_gather;
-}
+inline bool is_collective(const Task& task) { return is_collective(task.kind); }
 
 }  // namespace dml

@@ -6,6 +6,7 @@
 
 #include "models/index.h"
 #include "models/op.h"
+#include "parallel/collective_node.h"
 #include "parallel/tensor/rule.h"
 
 namespace dml {
@@ -124,7 +125,7 @@ class DivisionProof {
   void read_node(NodeId id) {
     const Node& node = split_.graph.node(id);
     const std::string_view op = node.op->name;
-    const bool moves = op == "AllReduce" || op == "AllGather" || op == "ShardMerge" || op == "ShardSlice";
+    const bool moves = is_collective(node) || op == "ShardMerge" || op == "ShardSlice";
     if (moves) {
       read_move(node, op);
     } else if (op == "CrossEntropyStats") {
@@ -149,7 +150,9 @@ class DivisionProof {
       if (fits) to = {Form::placed, from.of, {}};
     } else {
       const Sharding s = sharding_of(node);
-      const bool fits = from.form == Form::placed && from.sharding.is_replicate() &&
+      const bool sums = op == "ReduceScatter";
+      const bool is_whole = sums ? from.sharding.is_partial() : from.sharding.is_replicate();
+      const bool fits = from.form == Form::placed && is_whole &&
                         node.attrs.integer("begin") == part_begin(s.units, place_.size, place_.index) &&
                         node.attrs.integer("end") == part_begin(s.units, place_.size, place_.index + 1);
       if (fits) to = {Form::placed, from.of, s};
@@ -175,6 +178,9 @@ class DivisionProof {
                : local_shape(whole_.shape(from.of), from.sharding, {i, place_.size}).num_elements();
       if (counts[index(i)] != count) return {};
     }
+    // Parts that go to their places are whole at once.
+    if (node.attrs.has("dim"))
+      return shards && sharding_of(node) == from.sharding ? Meaning{Form::placed, from.of, {}} : Meaning{};
     return {rows ? Form::all_row_numbers : Form::blocks, from.of, from.sharding};
   }
 

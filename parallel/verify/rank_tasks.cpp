@@ -6,6 +6,7 @@
 
 #include "models/index.h"
 #include "models/op.h"
+#include "parallel/collective_node.h"
 #include "parallel/verify/gradient_sums.h"
 #include "parallel/verify/happens_before.h"
 
@@ -14,11 +15,6 @@ namespace {
 
 std::int64_t bytes_of(const Value& value) {
   return value.shape.num_elements() * static_cast<std::int64_t>(size_of(value.dtype));
-}
-
-TaskKind kind_of(const Node& node) {
-  if (node.op->name == "AllReduce") return TaskKind::all_reduce;
-  return node.op->name == "AllGather" ? TaskKind::all_gather : TaskKind::compute;
 }
 
 class RankProof {
@@ -108,7 +104,7 @@ class RankProof {
 
   void take_node(const Task& task) {
     const Node& node = graph(task.id.microbatch).node(task.node);
-    const TaskKind kind = kind_of(node);
+    const TaskKind kind = task_kind_of(node);
     expect(task.kind == kind, "is {}, and runs {}", name_of(task.kind), node.op->name);
     expect(task.id.operation == task.node && task.id.phase == node.phase, "has the id of another operation");
     expect(task.id.stage == p_.stages[index(task.node)] && is_mine(task.node), "runs {} of stage {}", node.name,
@@ -116,7 +112,7 @@ class RankProof {
     expect(task.queue == (kind == TaskKind::compute ? QueueId::compute : QueueId::tensor_comm), "is in another queue");
     if (kind != TaskKind::compute) {
       expect(task.axis == Axis::tensor, "is on axis {}", letter_of(task.axis));
-      expect(task.bytes == bytes_of(graph(task.id.microbatch).value(node.outputs[0])), "moves other bytes");
+      expect(task.bytes == collective_bytes(graph(task.id.microbatch), node), "moves other bytes");
     }
     expect(last_microbatch_[index(task.node)] < task.id.microbatch,
            "runs {} again, or out of the order of microbatches", node.name);

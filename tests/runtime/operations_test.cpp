@@ -255,7 +255,7 @@ class Execution {
 };
 
 bool is_executed_by_communicator(std::string_view operation) {
-  return operation == "AllReduce" || operation == "AllGather";
+  return operation == "AllReduce" || operation == "AllGather" || operation == "ReduceScatter";
 }
 
 std::vector<std::string_view> kernel_operations() {

@@ -201,6 +201,7 @@ TEST(Shapes, LossesAndShards) {
       {"ShardSlice", {{{5, 24}}}, shard(3, 5), "units 3 to 5 of 4"},
       {"ShardMerge", {{{120}}}, merge, "f32 5x24"},
       {"AllReduce", {{{5}}}, {}, "f32 5"},
+      {"ReduceScatter", {{{5, 24}}}, shard(1, 3), "f32 5x12"},
       {"AllGather", {{{5}}}, with({{"counts", List{5, 4}}}), "f32 9"},
       {"AllGather", {{{5}}}, with({{"counts", List{5, 5}}, {"shape", List{2, 5}}}), "f32 2x5"},
       {"AllGather", {{{5}}}, with({{"counts", List{5, 4}}, {"shape", List{2, 5}}}), "the counts sum to 9"},

@@ -30,6 +30,7 @@ struct EstimateCase {
   const char* model = kModel;
   std::int64_t batch = 16;
   double tolerance = 0.005;  ///< of the time
+  Techniques techniques = {};
 };
 
 std::string text_of(const EstimateCase& c) {
@@ -41,7 +42,7 @@ std::string text_of(const EstimateCase& c) {
 class EstimatedWorld {
  public:
   explicit EstimatedWorld(const EstimateCase& c, bool clips = false)
-      : graphs_(c.model),
+      : graphs_(c.model, c.techniques),
         cuts_([this](std::int64_t samples) { return graphs_.of(samples); }, samples_of(c)),
         hardware_(small_hardware()),
         mesh_(c.d, c.p, c.t) {
@@ -51,7 +52,8 @@ class EstimatedWorld {
                .schedule = &find_schedule(c.schedule),
                .chunks = c.chunks,
                .microbatches = c.microbatches,
-               .mode = c.mode};
+               .mode = c.mode,
+               .techniques = c.techniques};
     options_.batch = c.batch;
     options_.clips = clips;
     options_.bucket_bytes = 64 << 10;
@@ -65,6 +67,7 @@ class EstimatedWorld {
     partition.tensor_mode = c.mode;
     partition.bucket_bytes = options_.bucket_bytes;
     partition.clips = clips;
+    partition.techniques = c.techniques;
     const GraphOfBatch graph_of = [this](std::int64_t samples) { return graphs_.of(samples); };
     for (int rank = 0; rank < mesh_.world_size(); ++rank) {
       ranks_.push_back(make_partition(graph_of, mesh_, rank, partition));
@@ -129,7 +132,8 @@ TEST_P(EstimateOfLayout, MovesTheBytesOfItsTasks) {
   EstimatedWorld world(GetParam());
   const MovedBytes moved = world.estimate().moved;
   EXPECT_DOUBLE_EQ(moved.tensor, world.moved(TaskKind::all_reduce, QueueId::tensor_comm) +
-                                     world.moved(TaskKind::all_gather, QueueId::tensor_comm));
+                                     world.moved(TaskKind::all_gather, QueueId::tensor_comm) +
+                                     world.moved(TaskKind::reduce_scatter, QueueId::tensor_comm));
   EXPECT_DOUBLE_EQ(moved.pipeline, world.moved(TaskKind::send, QueueId::pipeline_send));
   EXPECT_DOUBLE_EQ(moved.gradients, world.moved(TaskKind::all_reduce, QueueId::data_comm));
 }
@@ -169,6 +173,15 @@ INSTANTIATE_TEST_SUITE_P(
         EstimateCase{.p = 2, .microbatches = 4, .schedule = "1f1b-overlap"},
         EstimateCase{.d = 2, .p = 2, .t = 2, .microbatches = 4},
         EstimateCase{.d = 2, .p = 2, .t = 2, .microbatches = 8, .schedule = "zb-h2"},
+        EstimateCase{.t = 2, .techniques = {.sequence_parallel = true}},
+        EstimateCase{.d = 2, .p = 2, .t = 2, .microbatches = 4, .techniques = {.sequence_parallel = true}},
+        // The sums of the norms' gradients end behind their pass of weight gradients, where the next one hides them.
+        EstimateCase{.p = 2,
+                     .t = 4,
+                     .microbatches = 4,
+                     .schedule = "zb-h1",
+                     .tolerance = 0.01,
+                     .techniques = {.recompute = Recompute::full, .sequence_parallel = true}},
         // Sizes between powers of two, parts of several sizes, and weights of two stages.
         EstimateCase{.p = 2, .microbatches = 4, .batch = 24, .tolerance = 0.02},
         EstimateCase{.d = 3, .p = 2, .microbatches = 2, .batch = 23, .tolerance = 0.05},

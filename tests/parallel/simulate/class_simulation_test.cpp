@@ -15,6 +15,8 @@ namespace {
 const char* const kEvenGpt = "gpt:layers=8,width=16,heads=8,seq=4,vocab=16";
 const char* const kUnevenGpt = "gpt:layers=8,width=12,heads=3,seq=4,vocab=7,tied=1";
 
+constexpr Techniques kBySequence{.sequence_parallel = true};
+
 struct ClassCase {
   int d, p, t;
   const char* order;
@@ -25,6 +27,7 @@ struct ClassCase {
   Hosts hosts;
   std::vector<int> levels;  ///< ranks of each but the last
   int most_classes;
+  Techniques techniques = {};
 
   friend void PrintTo(const ClassCase& c, std::ostream* out) {
     *out << c.order << " d" << c.d << " p" << c.p << " t" << c.t << " batch " << c.batch << " m" << c.microbatches
@@ -58,6 +61,7 @@ class ClassSimulation : public testing::TestWithParam<ClassCase> {
     options.batch = GetParam().batch;
     options.microbatches = GetParam().microbatches;
     options.bucket_bytes = 512;
+    options.techniques = GetParam().techniques;
     return options;
   }
 
@@ -109,6 +113,9 @@ INSTANTIATE_TEST_SUITE_P(Layouts, ClassSimulation,
                              ClassCase{8, 4, 2, "dpt", 18, 2, "gpipe", kUnevenGpt, {1, 1}, {8}, 16},
                              ClassCase{4, 4, 4, "dpt", 21, 4, "1f1b", kUnevenGpt, {1, 1}, {8}, 32},
                              ClassCase{8, 2, 4, "tpd", 16, 2, "1f1b", kUnevenGpt, {1, 1}, {}, 8},
+                             // By parts of the sequence; it has four tokens for four ranks, or for three.
+                             ClassCase{4, 4, 4, "dpt", 16, 4, "1f1b", kEvenGpt, {1, 1}, {8}, 4, kBySequence},
+                             ClassCase{4, 2, 3, "dpt", 21, 4, "zb-h1", kUnevenGpt, {1, 1}, {8}, 24, kBySequence},
                              // Messages that leave a node here and stay within it there.
                              ClassCase{16, 4, 1, "dpt", 64, 4, "1f1b", kEvenGpt, {1, 1}, {6, 24}, 20},
                              ClassCase{8, 4, 2, "pdt", 32, 4, "interleaved", kEvenGpt, {1, 1}, {3}, 40},

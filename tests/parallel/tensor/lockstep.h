@@ -131,6 +131,7 @@ class Lockstep {
   void run(NodeId id) {
     const std::string_view op = graphs[0].graph.node(id).op->name;
     if (op == "AllReduce" || op == "AllGather") return run_collective(id, op == "AllReduce");
+    if (op == "ReduceScatter") return run_reduce_scatter(id);
     for (std::size_t t = 0; t < graphs.size(); ++t) {
       const Node& node = graphs[t].graph.node(id);
       std::vector<Tensor64> inputs;
@@ -162,8 +163,34 @@ class Lockstep {
       ASSERT_EQ(static_cast<std::int64_t>(result.elements.size()), result.shape.num_elements()) << node.name;
       const auto own = static_cast<std::int64_t>(values[t].at(local.inputs[0]).elements.size());
       ASSERT_EQ(sums ? own : local.attrs.integers("counts")[t], own) << node.name;
-      values[t][local.outputs[0]] = result;
+      values[t][local.outputs[0]] = local.attrs.has("dim") ? in_place(id) : result;
     }
+  }
+
+  static Sharding sharding_of(const Node& node) {
+    return Sharding::shard(static_cast<int>(node.attrs.integer("dim")), node.attrs.integer("outer"),
+                           node.attrs.integer("units"), node.attrs.integer("inner"));
+  }
+
+  /// What all ranks put in, each element at its place in the whole.
+  Tensor64 in_place(NodeId id) const {
+    const Node& node = graphs[0].graph.node(id);
+    Tensor64 whole = Tensor64::zeros(graphs[0].graph.shape(node.outputs[0]));
+    for (int t = 0; t < size(); ++t) {
+      const Tensor64& part = values[static_cast<std::size_t>(t)].at(node.inputs[0]);
+      for (const ShardRun& run : shard_runs(whole.shape, sharding_of(node), {t, size()})) {
+        std::copy_n(part.elements.begin() + run.local_begin, run.count, whole.elements.begin() + run.global_begin);
+      }
+    }
+    return whole;
+  }
+
+  void run_reduce_scatter(NodeId id) {
+    const Node& node = graphs[0].graph.node(id);
+    Tensor64 sum = values[0].at(node.inputs[0]);
+    for (std::size_t t = 1; t < graphs.size(); ++t) add(sum, values[t].at(node.inputs[0]));
+    for (int t = 0; t < size(); ++t)
+      values[static_cast<std::size_t>(t)][node.outputs[0]] = part_of(sum, sharding_of(node), {t, size()});
   }
 
   const Graph& whole_;

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "parallel/techniques/recomputation.h"
+#include "parallel/techniques/sequence_parts.h"
 #include "tests/parallel/tensor/lockstep.h"
 #include "tests/parallel/training_graphs.h"
 
@@ -49,6 +51,35 @@ TEST(Split, GptWithFewHeads) { expect_split_equals_whole(zoo_graph("gpt:layers=1
 TEST(Split, GptWithDropout) {
   expect_split_equals_whole(zoo_graph("gpt:layers=1,width=12,heads=3,seq=5,vocab=11,dropout=0.3", 2));
 }
+/// As sequence parallelism divides it; false where it divides nothing.
+bool expect_sequence_equals_whole(const Graph& graph, int size) {
+  const reference::Step step = some_step();
+  SplitPlan plan = plan_split(graph, size, SplitMode::megatron);
+  divide_sequence(plan, graph);
+  Lockstep(graph, plan, reference::evaluate_graph(graph, random_content(graph, 5), step), step).expect_equal();
+  return plan.by_sequence;
+}
+
+TEST(Split, ByPartsOfTheSequence) {
+  for (const char* model :
+       {"gpt:layers=2,width=12,heads=4,seq=5,vocab=11", "gpt:layers=1,width=12,heads=3,seq=5,vocab=11,tied=1",
+        "gpt:layers=1,width=12,heads=3,seq=5,vocab=11,dropout=0.3",
+        "gpt:layers=1,width=8,heads=4,seq=4,vocab=6,bias=0"}) {
+    for (const int size : {2, 3, 4}) {
+      const Graph graph = zoo_graph(model, 2);
+      EXPECT_TRUE(expect_sequence_equals_whole(graph, size)) << model << " t=" << size;
+      EXPECT_TRUE(expect_sequence_equals_whole(with_recomputation(graph, Recompute::full), size)) << model;
+      ASSERT_FALSE(::testing::Test::HasFailure()) << model << " t=" << size;
+    }
+  }
+}
+
+// Of a sequence shorter than the ranks are many, and of what has no tokens.
+TEST(Split, ByPartsOfTheSequenceWhereThereAreTooFew) {
+  EXPECT_FALSE(expect_sequence_equals_whole(zoo_graph("gpt:layers=1,width=12,heads=4,seq=3,vocab=11", 2), 4));
+  EXPECT_FALSE(expect_sequence_equals_whole(zoo_graph("mlp:in=6,hidden=8x5,out=7", 3), 2));
+}
+
 TEST(Split, Resnet) {
   const Graph graph = zoo_graph("resnet18:classes=5,width=3,size=8", 1);
   expect_split_equals_whole(graph, 2, SplitMode::megatron, 1);

@@ -21,6 +21,17 @@ const VerifiedLayout kLayouts[] = {
     {2, 3, 1, 3, "1f1b", "mlp:in=5,hidden=6x7x8,out=4", 9},
     {1, 1, 3, 2, "1f1b", "mlp:in=5,hidden=6x7x8,out=4"},
     {1, 2, 2, 3, "zb-v", "gpt:layers=4,width=12,heads=3,seq=4,vocab=7,tied=1"},
+    {2,
+     2,
+     2,
+     2,
+     "1f1b",
+     "gpt:layers=2,width=12,heads=3,seq=4,vocab=7,tied=1",
+     7,
+     SplitMode::megatron,
+     true,
+     false,
+     {.sequence_parallel = true}},
 };
 
 /// What mutations change of a world, to be put back.

@@ -63,8 +63,19 @@ TEST(Verify, AllAxesTogether) {
   }
 }
 
+TEST(Verify, PartsOfTheSequence) {
+  const char* tied = "gpt:layers=2,width=12,heads=3,seq=4,vocab=7,tied=1";
+  const Techniques parts{.sequence_parallel = true};
+  const Techniques again{.recompute = Recompute::full, .sequence_parallel = true};
+  for (const Techniques& techniques : {parts, again}) {
+    expect_verified({2, 2, 2, 3, "1f1b", tied, 7, SplitMode::megatron, true, false, techniques});
+    expect_verified({1, 2, 3, 2, "zb-h1", kUntied, 6, SplitMode::megatron, true, false, techniques});
+    expect_verified({1, 4, 2, 4, "gpipe", kUntied, 6, SplitMode::megatron, false, false, techniques});
+  }
+}
+
 Verification verification(const VerifiedLayout& layout) {
-  ModelGraphs graphs(layout.model);
+  ModelGraphs graphs(layout.model, layout.techniques);
   const Mesh mesh(layout.d, layout.p, layout.t);
   return verify([&](std::int64_t samples) { return graphs.of(samples); }, mesh, options_of(layout));
 }
