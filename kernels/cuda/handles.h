@@ -1,9 +1,15 @@
 // The contexts of vendor libraries that work on one queue.
 #pragma once
 
+#include <cublasLt.h>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
 #include "kernels/cuda/queue.h"
 
-struct cublasLtContext;
 struct cudnnContext;
 
 namespace dml::cuda {
@@ -20,6 +26,9 @@ class Handles {
   cublasLtContext* blas();
   /// Bound to the stream.
   cudnnContext* dnn();
+
+  /// Algorithms that cublasLt has chosen, by all that it was told; none where it has none.
+  std::map<std::vector<std::int64_t>, std::optional<cublasLtMatmulAlgo_t>> products;
 
  private:
   Stream stream_;

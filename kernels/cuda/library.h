@@ -29,4 +29,13 @@ class Library {
   void* handle_;
 };
 
+/// Deleter of a vendor's object: calls `destroy` of the functions that `table()` returns.
+template <auto table, auto destroy>
+struct Destroy {
+  template <typename Object>
+  void operator()(Object* object) const {
+    (table().*destroy)(object);
+  }
+};
+
 }  // namespace dml::cuda
