@@ -71,3 +71,26 @@ void shard_slice(const TensorView& y, const TensorView& x, const ShardedDim& sha
 void shard_merge(const TensorView& y, const TensorView& x, const ShardedDim& sharded, std::int64_t parts);
 
 }  // namespace dml::cpu
+
+namespace dml::cuda {
+
+struct Queue;
+
+// The same on a queue. The views are of device memory; those in spans are read before the call returns.
+void copy(const TensorView& y, const TensorView& x, const Queue& queue);
+void zero(const TensorView& y, const Queue& queue);
+void copy_pieces(void* to, const void* from, const Pieces& pieces, std::size_t elem_size, const Queue& queue);
+void transpose(void* y, const void* x, const TransposePlan& plan, std::size_t elem_size, const Queue& queue);
+void expand(void* y, const void* x, const BroadcastPlan& plan, std::size_t elem_size, const Queue& queue);
+void slice(const TensorView& y, const TensorView& x, int axis, std::int64_t start, std::int64_t step,
+           const Queue& queue);
+void slice_grad(const TensorView& dx, const TensorView& dy, int axis, std::int64_t start, std::int64_t step,
+                const Queue& queue);
+void concat(const TensorView& y, std::span<const TensorView> xs, int axis, const Queue& queue);
+void split(std::span<const TensorView> ys, const TensorView& x, int axis, const Queue& queue);
+void shard_slice(const TensorView& y, const TensorView& x, const ShardedDim& sharded, std::int64_t begin,
+                 std::int64_t end, const Queue& queue);
+void shard_merge(const TensorView& y, const TensorView& x, const ShardedDim& sharded, std::int64_t parts,
+                 const Queue& queue);
+
+}  // namespace dml::cuda
