@@ -5,8 +5,16 @@
 
 namespace dml::cpu {
 
-/// y = x in y's data type, any to any. Narrowing floats rounds to nearest, ties to even; floats become integers by
-/// truncation, clamped to the range, NaN to 0; any value but 0 becomes true.
+/// y = x in y's data type, any to any, as `convert` of kernels/convert.h.
 void cast(const TensorView& y, const TensorView& x);
 
 }  // namespace dml::cpu
+
+namespace dml::cuda {
+
+struct Queue;
+
+/// The same on a queue.
+void cast(const TensorView& y, const TensorView& x, const Queue& queue);
+
+}  // namespace dml::cuda
