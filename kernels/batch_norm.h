@@ -4,15 +4,13 @@
 
 #include <cstdint>
 
+#include "kernels/step_state.h"
+
 namespace dml {
 
 struct BatchNormExtents {
   std::int64_t batch = 0, channels = 0, inner = 1;
 };
-
-}  // namespace dml
-
-namespace dml::cpu {
 
 /// All [channels]. next = momentum · old + (1 - momentum) · batch, the variance with n - 1 (with 1 where n = 1); the
 /// saved statistics use n. next_mean may be mean, and next_var may be var.
@@ -24,6 +22,10 @@ struct BatchNormStatistics {
   const float* mean;
   const float* var;
 };
+
+}  // namespace dml
+
+namespace dml::cpu {
 
 /// y = (x - saved_mean) · saved_rstd · scale + bias; y may be x.
 void batch_norm(float* y, const BatchNormStatistics& statistics, const float* x, const float* scale, const float* bias,
@@ -37,3 +39,20 @@ void batch_norm_grad(float* dx, float* dscale, float* dbias, const float* dy, co
                      const float* saved_mean, const float* saved_rstd, const BatchNormExtents& extents);
 
 }  // namespace dml::cpu
+
+namespace dml::cuda {
+
+struct Queue;
+
+/// The same on a queue, for x and y of f32 or bf16; statistics, scale and bias are f32. Where state->trains is false,
+/// by the running statistics, which are kept; then the saved ones are not written.
+template <typename T>
+void batch_norm(T* y, const BatchNormStatistics& statistics, const T* x, const float* scale, const float* bias,
+                const BatchNormExtents& extents, float epsilon, float momentum, const StepState* state,
+                const Queue& queue);
+template <typename T>
+void batch_norm_grad(T* dx, float* dscale, float* dbias, const T* dy, const T* x, const float* scale,
+                     const float* saved_mean, const float* saved_rstd, const BatchNormExtents& extents,
+                     const Queue& queue);
+
+}  // namespace dml::cuda

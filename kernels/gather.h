@@ -34,3 +34,20 @@ void gather_grad(float* dx, const float* dy, const std::int64_t* indices, const 
 void gather_grad(float* dx, const float* dy, const std::int32_t* indices, const GatherShape& shape);
 
 }  // namespace dml::cpu
+
+namespace dml::cuda {
+
+struct Queue;
+
+/// The same on a queue. An index out of range is reported as a fault and gives zeros.
+void gather(void* y, const void* x, const std::int64_t* indices, const GatherShape& shape, std::size_t elem_size,
+            const Queue& queue);
+void gather(void* y, const void* x, const std::int32_t* indices, const GatherShape& shape, std::size_t elem_size,
+            const Queue& queue);
+
+/// The same on a queue; for f32 and bf16, indices of 32 and 64 bits, fewer than 2^31. Sorts the indices in the
+/// workspace: (3 · rows + 2 · indices + 1) · 4 bytes. Throws DeviceError where that is too small.
+template <typename T, typename Index>
+void gather_grad(T* dx, const T* dy, const Index* indices, const GatherShape& shape, const Queue& queue);
+
+}  // namespace dml::cuda

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "kernels/step_state.h"
+
 namespace dml {
 
 struct SgdStep {
@@ -49,3 +51,27 @@ void scale(float* y, float factor, std::int64_t n);
 void fill(float* y, float value, std::int64_t n);
 
 }  // namespace dml::cpu
+
+namespace dml::cuda {
+
+struct Queue;
+
+// The same on a queue. Of `step` count the constants; learning rate, bias corrections and the scale of the gradients
+// are those of `state` in device memory.
+void sgd(float* weights, float* velocity, const float* gradients, std::int64_t n, const SgdStep& step,
+         const StepState* state, const Queue& queue);
+void adam(float* weights, float* moment1, float* moment2, const float* gradients, std::int64_t n, const AdamStep& step,
+          const StepState* state, const Queue& queue);
+void adamw(float* weights, float* moment1, float* moment2, const float* gradients, std::int64_t n, const AdamStep& step,
+           const StepState* state, const Queue& queue);
+
+/// *sum, in device memory, = Σ x² in double, in fixed blocks of this range; uses up to 8 KiB of the workspace.
+void sum_of_squares(double* sum, const float* x, std::int64_t n, const Queue& queue);
+/// state->clip_factor = min(1, max_norm / (√(Σ of the `count` sums, in order) + 1e-6)); all in device memory. It is 1
+/// where the norm is NaN.
+void clip_factor(StepState* state, const double* sums, std::int64_t count, double max_norm, const Queue& queue);
+void axpy(float* y, float factor, const float* x, std::int64_t n, const Queue& queue);
+void scale(float* y, float factor, std::int64_t n, const Queue& queue);
+void fill(float* y, float value, std::int64_t n, const Queue& queue);
+
+}  // namespace dml::cuda

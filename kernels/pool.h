@@ -29,3 +29,20 @@ void average_pool(float* y, const float* x, const PoolGeometry& geometry);
 void average_pool_grad(float* dx, const float* dy, const PoolGeometry& geometry);
 
 }  // namespace dml::cpu
+
+namespace dml::cuda {
+
+struct Queue;
+
+// The same on a queue, for f32 and bf16. A maximum keeps its bits; sums are f32.
+template <typename T>
+void max_pool(T* y, std::int32_t* where, const T* x, const PoolGeometry& geometry, const Queue& queue);
+/// Of the geometry: all but the padding's count.
+template <typename T>
+void max_pool_grad(T* dx, const T* dy, const std::int32_t* where, const PoolGeometry& geometry, const Queue& queue);
+template <typename T>
+void average_pool(T* y, const T* x, const PoolGeometry& geometry, const Queue& queue);
+template <typename T>
+void average_pool_grad(T* dx, const T* dy, const PoolGeometry& geometry, const Queue& queue);
+
+}  // namespace dml::cuda

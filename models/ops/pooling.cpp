@@ -41,7 +41,8 @@ Outputs infer_average_grad(const Graph& graph, const Node& node) {
 void max_gradient(GradientBuilder& builder, const Node& node) {
   const ValueId dy = builder.output_grads[0];
   if (dy == kNone) return;
-  const auto attrs = Attributes().set("shape", builder.graph.shape(node.inputs[0]).to_vector());
+  Attributes attrs = node.attrs;
+  attrs.set("shape", builder.graph.shape(node.inputs[0]).to_vector());
   builder.input_grads[0] = builder.add("MaxPoolGrad", {dy, node.outputs[1]}, attrs, builder.phase_of(0));
 }
 
