@@ -6,7 +6,6 @@
 
 #include <memory>
 #include <oneapi/dnnl/dnnl.hpp>
-#include <stdexcept>
 #include <tuple>
 
 #include "kernels/cpu/dnnl_program.h"
@@ -29,15 +28,8 @@ memory::dims spatial(const Window::Extents& extents, const Shape& x) {
   return {extents.begin(), extents.begin() + (x.rank() - 2)};
 }
 
-std::string text_of(const Shape& y, const Shape& x, const Shape& w, const ConvOptions& options) {
-  return "y is " + y.to_string() + ", x is " + x.to_string() + ", w is " + w.to_string() + ", group " +
-         std::to_string(options.group);
-}
-
 Problem problem_of(const Shape& y, const Shape& x, const Shape& w, const ConvOptions& options) {
-  const bool fits = (x.rank() == 3 || x.rank() == 4) && y.rank() == x.rank() && w.rank() == x.rank() &&
-                    options.group > 0 && x[1] == w[1] * options.group && w[0] % options.group == 0 && y[1] == w[0];
-  if (!fits) throw std::invalid_argument("[conv] shapes differ: " + text_of(y, x, w, options));
+  check_conv(y, x, w, options);
   Problem problem;
   problem.x = dims_of(x);
   problem.y = dims_of(y);
@@ -99,7 +91,7 @@ std::function<void()> prepare(const Shape& y, const Shape& x, const Shape& w, co
     make(*program, problem);
     return [program] { program->run(); };
   } catch (const dnnl::error& error) {
-    throw std::invalid_argument("[conv] " + std::string(error.what()) + ": " + text_of(y, x, w, options));
+    fail_conv(error.what(), y, x, w, options);
   }
 }
 
