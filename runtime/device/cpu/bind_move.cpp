@@ -2,9 +2,8 @@
 #include <array>
 #include <vector>
 
-#include "kernels/gather.h"
-#include "kernels/move.h"
 #include "models/op.h"
+#include "runtime/device/attributes.h"
 #include "runtime/device/cpu/bind.h"
 #include "runtime/device/cpu/operands.h"
 #include "runtime/device/node_arguments.h"
@@ -12,38 +11,19 @@
 namespace dml {
 namespace {
 
-ShardedDim sharded_dim(const BindArgs& args, const Shape& whole) {
-  const Attributes& attrs = args.node.attrs;
-  return {whole.normalize(attrs.integer("dim")), attrs.integer("outer", 1), attrs.integer("units"),
-          attrs.integer("inner", 1)};
-}
-
-GatherShape gather_shape(const BindArgs& args, const Shape& table, const Shape& indices) {
-  const int axis = table.normalize(args.node.attrs.integer("axis", 0));
-  GatherShape shape;
-  shape.outer = table.product(0, axis);
-  shape.rows = table[axis];
-  shape.inner = table.product(axis + 1, table.rank());
-  shape.indices = indices.num_elements();
-  if (args.node.attrs.has("offset")) {
-    shape.offset = args.node.attrs.integer("offset");
-    shape.whole = args.node.attrs.integer("whole");
-  }
-  return shape;
-}
-
 template <typename Index>
 Kernel gather_of(const BindArgs& args) {
   return [y = args.out[0].data, x = static_cast<const void*>(args.in[0].data), indices = args.in[1].as<const Index>(),
-          shape = gather_shape(args, args.in[0].shape, args.in[1].shape),
+          shape = gather_shape(args.node.attrs, args.in[0].shape, args.in[1].shape),
           size = size_of(args.in[0].dtype)] { cpu::gather(y, x, indices, shape, size); };
 }
 
 template <typename Index>
 Kernel gather_grad_of(const BindArgs& args) {
-  return
-      [dx = f32_out(args, 0), dy = f32_in(args, 0), indices = args.in[1].as<const Index>(),
-       shape = gather_shape(args, args.out[0].shape, args.in[1].shape)] { cpu::gather_grad(dx, dy, indices, shape); };
+  return [dx = f32_out(args, 0), dy = f32_in(args, 0), indices = args.in[1].as<const Index>(),
+          shape = gather_shape(args.node.attrs, args.out[0].shape, args.in[1].shape)] {
+    cpu::gather_grad(dx, dy, indices, shape);
+  };
 }
 
 }  // namespace
@@ -101,13 +81,13 @@ Kernel bind_gather_grad(const BindArgs& args) {
 }
 
 Kernel bind_shard_slice(const BindArgs& args) {
-  return [y = args.out[0], x = args.in[0], sharded = sharded_dim(args, args.in[0].shape),
+  return [y = args.out[0], x = args.in[0], sharded = sharded_dim(args.node.attrs, args.in[0].shape),
           begin = args.node.attrs.integer("begin"),
           end = args.node.attrs.integer("end")] { cpu::shard_slice(y, x, sharded, begin, end); };
 }
 
 Kernel bind_shard_merge(const BindArgs& args) {
-  return [y = args.out[0], x = args.in[0], sharded = sharded_dim(args, args.out[0].shape),
+  return [y = args.out[0], x = args.in[0], sharded = sharded_dim(args.node.attrs, args.out[0].shape),
           parts = args.node.attrs.integer("parts")] { cpu::shard_merge(y, x, sharded, parts); };
 }
 

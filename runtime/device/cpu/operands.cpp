@@ -20,6 +20,10 @@ bool has_input(const BindArgs& args, std::size_t index) {
   return index < args.in.size() && args.in[index].data != nullptr;
 }
 
+TensorView optional_input(const BindArgs& args, std::size_t index) {
+  return has_input(args, index) ? args.in[index] : TensorView{};
+}
+
 const float* f32_in(const BindArgs& args, std::size_t index) {
   if (!has_input(args, index)) return nullptr;
   require_type(args, args.in[index], DataType::f32);

@@ -13,6 +13,8 @@ namespace dml {
 void require_type(const BindArgs& args, const TensorView& view, DataType type);
 
 bool has_input(const BindArgs& args, std::size_t index);
+/// With null data where an optional input is absent.
+TensorView optional_input(const BindArgs& args, std::size_t index);
 /// Pointers of an f32 tensor; null where an optional input is absent.
 const float* f32_in(const BindArgs& args, std::size_t index);
 float* f32_out(const BindArgs& args, std::size_t index);

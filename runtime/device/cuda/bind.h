@@ -35,6 +35,34 @@ Kernel bind_layer_norm_param_grad(const BindArgs& args);
 Kernel bind_reduce(const BindArgs& args);
 Kernel bind_sum_to(const BindArgs& args);
 
+// bind_move.cpp
+Kernel bind_cast(const BindArgs& args);
+Kernel bind_reshape(const BindArgs& args);
+Kernel bind_transpose(const BindArgs& args);
+Kernel bind_expand(const BindArgs& args);
+Kernel bind_slice(const BindArgs& args);
+Kernel bind_slice_grad(const BindArgs& args);
+Kernel bind_concat(const BindArgs& args);
+Kernel bind_split(const BindArgs& args);
+Kernel bind_gather(const BindArgs& args);
+Kernel bind_gather_grad(const BindArgs& args);
+Kernel bind_shard_slice(const BindArgs& args);
+Kernel bind_shard_merge(const BindArgs& args);
+
+// bind_linear.cpp
+Kernel bind_matmul(const BindArgs& args);
+Kernel bind_conv(const BindArgs& args);
+Kernel bind_conv_input_grad(const BindArgs& args);
+Kernel bind_conv_weight_grad(const BindArgs& args);
+
+// bind_window.cpp
+Kernel bind_max_pool(const BindArgs& args);
+Kernel bind_max_pool_grad(const BindArgs& args);
+Kernel bind_average_pool(const BindArgs& args);
+Kernel bind_average_pool_grad(const BindArgs& args);
+Kernel bind_batch_norm(const BindArgs& args);
+Kernel bind_batch_norm_grad(const BindArgs& args);
+
 // bind_attention.cpp
 Kernel bind_attention(const BindArgs& args);
 Kernel bind_attention_grad(const BindArgs& args);

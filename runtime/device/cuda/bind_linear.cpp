@@ -1,0 +1,26 @@
+// Binders of matrix products and convolutions.
+#include "models/op.h"
+#include "runtime/device/attributes.h"
+#include "runtime/device/cpu/operands.h"
+#include "runtime/device/cuda/operands.h"
+
+namespace dml::cuda {
+Kernel bind_matmul(const BindArgs& args) {
+  return prepare_matmul(args.out[0], args.in[0], args.in[1], optional_input(args, 2), matmul_options(args.node.attrs),
+                        args.queue);
+}
+
+Kernel bind_conv(const BindArgs& args) {
+  return prepare_conv(args.out[0], args.in[0], args.in[1], optional_input(args, 2), conv_options(args.node.attrs),
+                      args.queue);
+}
+
+Kernel bind_conv_input_grad(const BindArgs& args) {
+  return prepare_conv_input_grad(args.out[0], args.in[0], args.in[1], conv_options(args.node.attrs), args.queue);
+}
+
+Kernel bind_conv_weight_grad(const BindArgs& args) {
+  return prepare_conv_weight_grad(args.out[0], args.in[0], args.in[1], conv_options(args.node.attrs), args.queue);
+}
+
+}  // namespace dml::cuda
