@@ -44,15 +44,14 @@ namespace dml::cuda {
 
 struct Queue;
 
-/// The same on a queue, for x and y of f32 or bf16; statistics, scale and bias are f32. Where state->trains is false,
+/// The same on a queue, for f32 and bf16; statistics are f32. Where state->trains is false,
 /// by the running statistics, which are kept; then the saved ones are not written.
 template <typename T>
-void batch_norm(T* y, const BatchNormStatistics& statistics, const T* x, const float* scale, const float* bias,
+void batch_norm(T* y, const BatchNormStatistics& statistics, const T* x, const T* scale, const T* bias,
                 const BatchNormExtents& extents, float epsilon, float momentum, const StepState* state,
                 const Queue& queue);
 template <typename T>
-void batch_norm_grad(T* dx, float* dscale, float* dbias, const T* dy, const T* x, const float* scale,
-                     const float* saved_mean, const float* saved_rstd, const BatchNormExtents& extents,
-                     const Queue& queue);
+void batch_norm_grad(T* dx, T* dscale, T* dbias, const T* dy, const T* x, const T* scale, const float* saved_mean,
+                     const float* saved_rstd, const BatchNormExtents& extents, const Queue& queue);
 
 }  // namespace dml::cuda

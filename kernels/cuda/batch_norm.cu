@@ -73,18 +73,19 @@ __device__ Scaling by_batch(const BatchNormStatistics& statistics, const T* x, s
 
 template <typename T>
 __global__ void __launch_bounds__(kThreads, 2)
-    forward(T* y, BatchNormStatistics statistics, const T* x, const float* scale, const float* bias,
-            BatchNormExtents extents, float epsilon, float momentum, const StepState* state) {
+    forward(T* y, BatchNormStatistics statistics, const T* x, const T* scale, const T* bias, BatchNormExtents extents,
+            float epsilon, float momentum, const StepState* state) {
   const std::int64_t c = blockIdx.x;
-  const Scaling s = state->trains ? by_batch(statistics, x, c, extents, scale[c], bias[c], epsilon, momentum)
-                                  : by_running(statistics, c, scale[c], bias[c], epsilon);
+  const Scaling s = state->trains
+                        ? by_batch(statistics, x, c, extents, to_float(scale[c]), to_float(bias[c]), epsilon, momentum)
+                        : by_running(statistics, c, to_float(scale[c]), to_float(bias[c]), epsilon);
   for_channel(c, extents,
               [&](std::int64_t i) { y[i] = from_float<T>(fmaf(to_float(x[i]) - s.mean, s.factor, s.shift)); });
 }
 
 template <typename T>
 __global__ void __launch_bounds__(kThreads, 2)
-    backward(T* dx, float* dscale, float* dbias, const T* dy, const T* x, const float* scale, const float* saved_mean,
+    backward(T* dx, T* dscale, T* dbias, const T* dy, const T* x, const T* scale, const float* saved_mean,
              const float* saved_rstd, BatchNormExtents extents) {
   const std::int64_t c = blockIdx.x;
   const auto count = static_cast<double>(extents.batch * extents.inner);
@@ -100,12 +101,12 @@ __global__ void __launch_bounds__(kThreads, 2)
   sum = reduce_block<kThreads>(Sum{}, sum);
   product = reduce_block<kThreads>(Sum{}, product);
   if (threadIdx.x == 0) {
-    dbias[c] = static_cast<float>(sum);
-    dscale[c] = static_cast<float>(product);
+    dbias[c] = from_float<T>(static_cast<float>(sum));
+    dscale[c] = from_float<T>(static_cast<float>(product));
   }
   const auto mean_sum = static_cast<float>(sum / count);
   const auto mean_product = static_cast<float>(product / count) * rstd;
-  const float factor = rstd * scale[c];
+  const float factor = rstd * to_float(scale[c]);
   for_channel(c, extents, [&](std::int64_t i) {
     dx[i] = from_float<T>(factor * (to_float(dy[i]) - mean_sum - (to_float(x[i]) - mean) * mean_product));
   });
@@ -114,7 +115,7 @@ __global__ void __launch_bounds__(kThreads, 2)
 }  // namespace normalizing
 
 template <typename T>
-void batch_norm(T* y, const BatchNormStatistics& statistics, const T* x, const float* scale, const float* bias,
+void batch_norm(T* y, const BatchNormStatistics& statistics, const T* x, const T* scale, const T* bias,
                 const BatchNormExtents& extents, float epsilon, float momentum, const StepState* state,
                 const Queue& queue) {
   launch<normalizing::forward<T>>(static_cast<unsigned>(extents.channels), normalizing::kThreads, 0, queue, y,
@@ -122,17 +123,16 @@ void batch_norm(T* y, const BatchNormStatistics& statistics, const T* x, const f
 }
 
 template <typename T>
-void batch_norm_grad(T* dx, float* dscale, float* dbias, const T* dy, const T* x, const float* scale,
-                     const float* saved_mean, const float* saved_rstd, const BatchNormExtents& extents,
-                     const Queue& queue) {
+void batch_norm_grad(T* dx, T* dscale, T* dbias, const T* dy, const T* x, const T* scale, const float* saved_mean,
+                     const float* saved_rstd, const BatchNormExtents& extents, const Queue& queue) {
   launch<normalizing::backward<T>>(static_cast<unsigned>(extents.channels), normalizing::kThreads, 0, queue, dx, dscale,
                                    dbias, dy, x, scale, saved_mean, saved_rstd, extents);
 }
 
 #define DML_INSTANTIATE(T)                                                                                        \
-  template void batch_norm(T*, const BatchNormStatistics&, const T*, const float*, const float*,                  \
-                           const BatchNormExtents&, float, float, const StepState*, const Queue&);                \
-  template void batch_norm_grad(T*, float*, float*, const T*, const T*, const float*, const float*, const float*, \
+  template void batch_norm(T*, const BatchNormStatistics&, const T*, const T*, const T*, const BatchNormExtents&, \
+                           float, float, const StepState*, const Queue&);                                         \
+  template void batch_norm_grad(T*, T*, T*, const T*, const T*, const T*, const float*, const float*,             \
                                 const BatchNormExtents&, const Queue&)
 DML_INSTANTIATE(float);
 DML_INSTANTIATE(bf16);

@@ -5,8 +5,8 @@
 #include "kernels/cast.h"
 #include "models/op.h"
 #include "runtime/device/attributes.h"
-#include "runtime/device/cpu/operands.h"
 #include "runtime/device/cuda/operands.h"
+#include "runtime/device/node_arguments.h"
 
 namespace dml::cuda {
 namespace {

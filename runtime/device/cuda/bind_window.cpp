@@ -1,7 +1,6 @@
 // Binders of pools and of batch normalization.
 #include "models/op.h"
 #include "runtime/device/attributes.h"
-#include "runtime/device/cpu/operands.h"
 #include "runtime/device/cuda/operands.h"
 
 namespace dml::cuda {
@@ -48,7 +47,7 @@ Kernel bind_batch_norm(const BindArgs& args) {
                                        .var = in<float>(args, 4)};
   return for_storage(args, args.in[0].dtype, [&]<typename T>(T) -> Kernel {
     return
-        [statistics, y = out<T>(args, 0), x = in<T>(args, 0), scale = in<float>(args, 1), bias = in<float>(args, 2),
+        [statistics, y = out<T>(args, 0), x = in<T>(args, 0), scale = in<T>(args, 1), bias = in<T>(args, 2),
          extents = batch_norm_extents(args.in[0].shape),
          epsilon = static_cast<float>(args.node.attrs.real("epsilon", 1e-5)),
          momentum = static_cast<float>(args.node.attrs.real("momentum", 0.9)), state = args.context.state,
@@ -58,8 +57,8 @@ Kernel bind_batch_norm(const BindArgs& args) {
 
 Kernel bind_batch_norm_grad(const BindArgs& args) {
   return for_storage(args, args.in[0].dtype, [&]<typename T>(T) -> Kernel {
-    return [dx = out<T>(args, 0), dscale = out<float>(args, 1), dbias = out<float>(args, 2), dy = in<T>(args, 0),
-            x = in<T>(args, 1), scale = in<float>(args, 2), mean = in<float>(args, 3), rstd = in<float>(args, 4),
+    return [dx = out<T>(args, 0), dscale = out<T>(args, 1), dbias = out<T>(args, 2), dy = in<T>(args, 0),
+            x = in<T>(args, 1), scale = in<T>(args, 2), mean = in<float>(args, 3), rstd = in<float>(args, 4),
             extents = batch_norm_extents(args.in[1].shape),
             &queue = args.queue] { batch_norm_grad(dx, dscale, dbias, dy, x, scale, mean, rstd, extents, queue); };
   });
