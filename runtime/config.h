@@ -83,6 +83,7 @@ struct Config {
   std::int64_t val_every = 0;
   std::uint64_t seed = 0;
   int threads = 0;                  ///< per rank; 0: usable cores / ranks on the node
+  std::string device = "auto";      ///< auto, cpu, cuda
   std::string comm = "auto";        ///< auto, thread, mpi
   std::string collectives = "own";  ///< own, library
   std::optional<ShapedLink> shaped_link;

@@ -34,14 +34,15 @@ OptimizerConfig plain_sgd() {
   return config;
 }
 
-/// The model on one rank, one sequence at a time.
+/// The model on one rank, one sequence at a time; on the CPU wherever it was trained.
 class Writer {
  public:
   Writer(const ModelSource& model, const std::map<std::string, std::vector<float>>& weights)
       : world_(std::move(make_thread_world(1, {}).front())),
         partition_(make_partition([&](std::int64_t samples) { return model.graph(samples, true); }, Mesh(1, 1, 1), 0,
                                   options())),
-        state_(partition_, plain_sgd(), *world_) {
+        device_(make_cpu_device()),
+        state_(partition_, plain_sgd(), *world_, *device_) {
     for (const Segment& segment : partition_.layout.segments) {
       const auto& trained = weights.at(segment.spec.name);
       std::copy(trained.begin(), trained.end(), state_.flat(FlatBuffer::parameters) + segment.begin);
@@ -73,6 +74,7 @@ class Writer {
 
   std::unique_ptr<Communicator> world_;
   Partition partition_;
+  std::unique_ptr<Device> device_;
   RankState state_;
 };
 

@@ -16,6 +16,7 @@
 #include "parallel/partition.h"
 #include "parallel/verify/verify.h"
 #include "runtime/checkpoint/checkpoint.h"
+#include "runtime/device/choose_device.h"
 #include "runtime/model/dump.h"
 #include "runtime/model/model_source.h"
 #include "runtime/model/partition_options.h"
@@ -118,12 +119,13 @@ class Trainer {
   TrainOutcome run() {
     agree(world_, [&] { prepare(); });
     agree_on_run();
-    agree(world_, [&] { check_host_memory(world_, flat_bytes(*partition_, config_.optimizer)); });
-    state_ = std::make_unique<RankState>(*partition_, config_.optimizer, world_);
+    device_ = choose_device(config_.device, world_);
+    check_memory(flat_bytes(*partition_, config_.optimizer));
+    state_ = std::make_unique<RankState>(*partition_, config_.optimizer, world_, *device_.device, comm_options());
     if (validation_partition_) state_->add_validation(*validation_partition_);
-    agree(world_, [&] { check_host_memory(world_, state_->unused_bytes()); });
+    check_memory(state_->unused_bytes());
     resume();
-    peak_ = peak_flops(world_);
+    peak_ = device().shares_host_memory() ? peak_flops(world_) : 0;
     RankReporter reporter(*state_, world_, observer_);
     reporter.started(run_plan());
     Dump dump(config_.dump);
@@ -152,6 +154,18 @@ class Trainer {
   }
 
  private:
+  Device& device() { return *device_.device; }
+
+  /// A device with memory of its own says itself what it lacks, when it is asked for.
+  void check_memory(std::int64_t bytes) {
+    if (device().shares_host_memory()) agree(world_, [&] { check_host_memory(world_, bytes); });
+  }
+
+  CommOptions comm_options() const {
+    constexpr double kMilli = 1e3;
+    return {.deadline = std::chrono::milliseconds(static_cast<std::int64_t>(config_.deadline_s * kMilli))};
+  }
+
   void open_model() {
     if (!config_.model.shards.empty()) {
       model_ = open_shard(config_, world_.rank());
@@ -325,12 +339,13 @@ class Trainer {
     plan.t = partition_->mesh.t();
     plan.schedule = config_.layout.schedule;
     plan.tensor_mode = partition_->mode == SplitMode::gather ? "gather" : "megatron";
-    plan.backend = world_.backend();
+    plan.backend = state_->groups().devices->backend();
     plan.threads_per_rank = config_.threads;
     plan.instruction_set = name_of_isa();
     plan.notes = model_->notes();
     plan.notes.insert(plan.notes.end(), partition_->notes.begin(), partition_->notes.end());
     plan.notes.insert(plan.notes.end(), resume_notes_.begin(), resume_notes_.end());
+    if (!device_.note.empty()) plan.notes.push_back(device_.note);
     if (config_.shaped_link) plan.notes.push_back(describe(*config_.shaped_link));
     if (!verification_.empty()) plan.notes.push_back(verification_);
     return plan;
@@ -359,6 +374,7 @@ class Trainer {
   const ModelSource* whole_ = nullptr;  ///< the model where it is no shard
   std::unique_ptr<Dataset> data_;
   std::unique_ptr<Partition> partition_;
+  ChosenDevice device_;
   std::unique_ptr<RankState> state_;
   std::unique_ptr<Dataset> validation_;
   std::unique_ptr<Partition> validation_partition_;

@@ -314,6 +314,8 @@ void add_run(Table& table) {
   table.push_back(name_option(
       row(kGroup, "isa", "NAME", "caps the instruction set: portable, avx2 or avx512", "the best of this machine"),
       {"auto", "portable", "avx2", "avx512"}, true, [](auto& c) -> auto& { return c.isa; }));
+  table.push_back(name_option(row(kGroup, "device", "NAME", "cpu or cuda; auto: GPUs where each rank can have one"),
+                              {"auto", "cpu", "cuda"}, false, [](auto& c) -> auto& { return c.device; }));
   table.push_back(text_option(row(kGroup, "run", "DIR", "folder of the run's files", "runs/ and the time"),
                               [](auto& c) -> auto& { return c.run; }));
   table.push_back(integer_option(

@@ -84,9 +84,9 @@ void check_identity(const FoundCheckpoint& checkpoint, const TrainingIdentity& i
   }
 }
 
-/// One rank's part of a tensor of the file.
+/// One rank's part of a tensor of the file, to its place in device memory.
 void read_part(const SafetensorsFile& file, const std::string& name, const ShardSpec& spec, TensorPlace place,
-               float* out) {
+               Device& device, float* out) {
   const TensorView whole = file.find(name);
   if (!whole) throw ModelError(fmt::format("{}: a checkpoint of another model: it has no '{}'", file.path(), name));
   if (whole.dtype != DataType::f32 || whole.shape != spec.global_shape) {
@@ -94,10 +94,13 @@ void read_part(const SafetensorsFile& file, const std::string& name, const Shard
                                  name, name_of(whole.dtype), whole.shape.to_string(), spec.global_shape.to_string()));
   }
   const auto* bytes = static_cast<const char*>(whole.data);
-  for (const ShardRun& run : shard_runs(spec.global_shape, spec.sharding, place)) {
-    std::memcpy(out + run.local_begin, bytes + run.global_begin * static_cast<std::int64_t>(sizeof(float)),
-                static_cast<std::size_t>(run.count) * sizeof(float));
-  }
+  device.write(out, static_cast<std::size_t>(spec.local(place).num_elements()) * sizeof(float), [&](void* host) {
+    for (const ShardRun& run : shard_runs(spec.global_shape, spec.sharding, place)) {
+      std::memcpy(static_cast<float*>(host) + run.local_begin,
+                  bytes + run.global_begin * static_cast<std::int64_t>(sizeof(float)),
+                  static_cast<std::size_t>(run.count) * sizeof(float));
+    }
+  });
 }
 
 /// Writes what is gathered, tensor by tensor. After a failure it only listens, as the other ranks go on sending.
@@ -200,13 +203,13 @@ void read_checkpoint(const FoundCheckpoint& checkpoint, const TrainingIdentity& 
   const TensorPlace place = partition.place();
   for (const Buffer& buffer : lasting_buffers(state)) {
     for (const Segment& segment : partition.layout.segments) {
-      read_part(checkpoint.file, buffer.prefix + segment.spec.name, segment.spec, place,
+      read_part(checkpoint.file, buffer.prefix + segment.spec.name, segment.spec, place, state.device(),
                 state.flat(buffer.buffer) + segment.begin);
     }
   }
   for (const auto& [id, view] : state.program().states()) {
     const ShardSpec& spec = partition.split().shards[static_cast<std::size_t>(id)];
-    read_part(checkpoint.file, "state." + spec.name, spec, place, view.f32());
+    read_part(checkpoint.file, "state." + spec.name, spec, place, state.device(), view.f32());
   }
 }
 

@@ -58,7 +58,7 @@ class Communicator {
   /// Place of this process or thread in the group.
   virtual int rank() const = 0;
   virtual int size() const = 0;
-  /// "thread" or "mpi".
+  /// "thread", "mpi" or "nccl".
   virtual const char* backend() const = 0;
 
   /// In place; f32, f64 or i64. Every element is summed in rank order, so all ranks get the same bits, and threads and
@@ -99,6 +99,12 @@ class Communicator {
   /// Returns when the operation has finished; yields or sleeps meanwhile. Throws TimeoutError past the deadline, with
   /// the operation, its shape, and the peers that it waits for.
   virtual void wait(Ticket ticket) = 0;
+  /// Work that is put on this rank's device from now on finds the operation done. Waits for it unless the device itself
+  /// can.
+  virtual void join(Ticket ticket) { wait(ticket); }
+  /// The next operation notes when it begins and ends as these marks of the rank's device; only where its work is the
+  /// device's.
+  virtual void mark_next(std::size_t /*begin*/, std::size_t /*end*/) {}
   /// Tells all ranks of the world that this one cannot go on, so that none waits for it. Does not throw. Withdraws
   /// what this rank has in flight, on all of its communicators: call it while those buffers still exist. With MPI
   /// processes the caller then ends the world by exit_all.

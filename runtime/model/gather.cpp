@@ -15,11 +15,14 @@ void collect(RankState& state, int owner, const float* mine, std::int64_t count,
              const std::function<void(const float*)>& place) {
   Communicator& world = *state.groups().world;
   if (count == 0) return;
-  if (world.rank() == owner && owner == 0) {
-    place(mine);
-  } else if (world.rank() == owner) {
-    const TensorView view{const_cast<float*>(mine), DataType::f32, Shape{count}};
-    world.wait(world.send(view, 0, kGatherChannel));
+  if (world.rank() == owner) {
+    std::vector<float> room;
+    const float* own = state.device().read(mine, count, room);
+    if (owner == 0) {
+      place(own);
+    } else {
+      world.wait(world.send({const_cast<float*>(own), DataType::f32, Shape{count}}, 0, kGatherChannel));
+    }
   } else if (world.rank() == 0) {
     std::vector<float> buffer(static_cast<std::size_t>(count));
     world.wait(world.receive({buffer.data(), DataType::f32, Shape{count}}, owner, kGatherChannel));

@@ -176,7 +176,11 @@ void Compiler::append_node(std::int32_t id) {
 }
 
 Communicator* Compiler::group_of(const Task& t) const {
-  if (t.axis == Axis::world || t.kind == TaskKind::send || t.kind == TaskKind::receive) return in_.groups.world;
+  if (t.kind == TaskKind::send || t.kind == TaskKind::receive) {
+    const auto channel = in_.groups.channels.find(t.channel);
+    return channel == in_.groups.channels.end() ? in_.groups.devices : channel->second.get();
+  }
+  if (t.axis == Axis::world) return in_.groups.devices;
   if (t.queue == QueueId::tensor_comm) return in_.groups.tensor.get();
   if (t.axis == Axis::data) return in_.groups.data.get();
   for (const Bucket& bucket : in_.layout.buckets) {

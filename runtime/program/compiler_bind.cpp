@@ -1,10 +1,8 @@
 // The third part of the Compiler: instructions with kernels and posts on their planned places.
 #include <algorithm>
-#include <cstring>
 #include <map>
 
 #include "kernels/error.h"
-#include "kernels/optimizer.h"
 #include "models/op.h"
 #include "runtime/program/compiler.h"
 #include "runtime/program/faults.h"
@@ -62,13 +60,13 @@ Kernel Compiler::bind_node(const Task& t, const Slot& slot) {
   if (slot.part == Part::copy) {
     const TensorView to = view(node.outputs[0], m);
     const TensorView from = view(node.inputs[0], m);
-    return [to, from] { std::memcpy(to.data, from.data, to.num_bytes()); };
+    return [&device = in_.device, to, from] { device.copy(to.data, from.data, to.num_bytes()); };
   }
   std::vector<TensorView> inputs, outputs;
   for (const ValueId input : node.inputs) inputs.push_back(view(input, m));
   for (const ValueId output : node.outputs) outputs.push_back(view(output, m));
   if (writes_gradient(node.outputs[0]) && !slot.first_addend) node.attrs.set("accumulate", std::int64_t{1});
-  return bind_kernel(graph(m), node, inputs, outputs, in_.contexts[static_cast<std::size_t>(m)]);
+  return in_.device.bind(graph(m), node, inputs, outputs, in_.contexts[static_cast<std::size_t>(m)]);
 }
 
 const Segment& Compiler::segment_of(ValueId addend) const {
@@ -87,8 +85,9 @@ Kernel Compiler::bind_join_gradient(const Slot& slot) {
   for (const StageSum& sum : gradient_sums_[static_cast<std::size_t>(in_.layout.find(segment.value))].stages) {
     if (sum.fixed >= 0) later.push_back(reinterpret_cast<const float*>(program_.fixed_.data() + sum.fixed));
   }
-  return [sum = in_.buffers.gradients + segment.begin, later = std::move(later), count = segment.count] {
-    for (const float* addend : later) cpu::axpy(sum, 1.0F, addend, count);
+  return [&device = in_.device, sum = in_.buffers.gradients + segment.begin, later = std::move(later),
+          count = segment.count] {
+    for (const float* addend : later) device.add(sum, addend, count);
   };
 }
 
@@ -97,9 +96,11 @@ Kernel Compiler::bind_add_gradient(const Task& t, const Slot& slot) {
   const float* addend = view(slot.addend, t.id.microbatch).f32();
   const std::int64_t count = segment_of(slot.addend).count;
   if (slot.first_addend) {
-    return [sum, addend, count] { std::memcpy(sum, addend, static_cast<std::size_t>(count) * sizeof(float)); };
+    return [&device = in_.device, sum, addend, count] {
+      device.copy(sum, addend, static_cast<std::size_t>(count) * sizeof(float));
+    };
   }
-  return [sum, addend, count] { cpu::axpy(sum, 1.0F, addend, count); };
+  return [&device = in_.device, sum, addend, count] { device.add(sum, addend, count); };
 }
 
 Instruction Compiler::bind_post(std::int32_t id) {
@@ -112,7 +113,8 @@ std::function<Ticket()> Compiler::post_of(const Task& t, Communicator& group) {
   const int m = t.id.microbatch;
   if (t.kind == TaskKind::send || t.kind == TaskKind::receive) {
     const TensorView moved = view(t.value, m);
-    const int peer = t.peer;
+    // A channel with a group of its own holds the sender as rank 0 and the receiver as rank 1.
+    const int peer = &group == in_.groups.devices ? t.peer : 1 - group.rank();
     const int channel = t.channel;
     if (t.kind == TaskKind::send) return [&group, moved, peer, channel] { return group.send(moved, peer, channel); };
     return [&group, moved, peer, channel] { return group.receive(moved, peer, channel); };

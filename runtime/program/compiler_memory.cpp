@@ -1,6 +1,5 @@
 // The second part of the Compiler: where every buffer lies.
 #include <algorithm>
-#include <cstring>
 
 #include "kernels/error.h"
 #include "models/index.h"
@@ -12,6 +11,22 @@ namespace {
 
 std::int64_t bytes_of(const Value& value) {
   return value.shape.num_elements() * static_cast<std::int64_t>(size_of(value.dtype));
+}
+
+void read_constant(const Value& value, void* to) {
+  if (value.dtype == DataType::f32) {
+    value.source->read_all_f32(static_cast<float*>(to));
+    return;
+  }
+  std::vector<std::int64_t> elements(static_cast<std::size_t>(value.shape.num_elements()));
+  value.source->read_i64(elements.data());
+  if (value.dtype == DataType::i64) {
+    std::copy(elements.begin(), elements.end(), static_cast<std::int64_t*>(to));
+    return;
+  }
+  DML_ASSERT(size_of(value.dtype) == 1, value.name);
+  std::transform(elements.begin(), elements.end(), static_cast<std::uint8_t*>(to),
+                 [](std::int64_t element) { return static_cast<std::uint8_t>(element); });
 }
 
 bool is_fed(const Value& value) { return value.role == Role::input || value.role == Role::label; }
@@ -121,8 +136,8 @@ void Compiler::place_activations() {
   for (Place& at : places_) {
     if (at.kind == Place::Kind::arena) at.offset = plan.offsets[index(at.lifetime)];
   }
-  program_.arena_ = Arena(plan.peak_bytes);
-  program_.fixed_ = Arena(fixed_bytes_);
+  program_.arena_ = Arena(in_.device, plan.peak_bytes);
+  program_.fixed_ = Arena(in_.device, fixed_bytes_);
   for (ValueId id = 0; id < g.num_values(); ++id) {
     const bool keeps = is_fed(g.value(id)) || id == g.loss || (in_.keeps_output && id == g.output);
     for (int m = 0; keeps && m < static_cast<int>(in_.graphs.size()); ++m) {
@@ -157,23 +172,13 @@ void Compiler::load_constants() {
       if (value.source == nullptr || place(id, m).kind != Place::Kind::fixed || is_fed(value)) continue;
       if (seen || (value.role == Role::state && m > 0)) continue;
       const TensorView to = view(id, m);
-      if (value.role == Role::state) {
-        read_shard(to.f32(), *value.source, in_.graphs[index(m)]->shards[index(id)], in_.place);
-        continue;
-      }
-      if (value.dtype == DataType::f32) {
-        value.source->read_all_f32(to.f32());
-        continue;
-      }
-      std::vector<std::int64_t> elements(static_cast<std::size_t>(value.shape.num_elements()));
-      value.source->read_i64(elements.data());
-      if (value.dtype == DataType::i64) {
-        std::copy(elements.begin(), elements.end(), to.as<std::int64_t>());
-      } else {
-        DML_ASSERT(size_of(value.dtype) == 1, value.name);
-        std::transform(elements.begin(), elements.end(), to.as<std::uint8_t>(),
-                       [](std::int64_t element) { return static_cast<std::uint8_t>(element); });
-      }
+      in_.device.write(to.data, to.num_bytes(), [&](void* host) {
+        if (value.role == Role::state) {
+          read_shard(static_cast<float*>(host), *value.source, in_.graphs[index(m)]->shards[index(id)], in_.place);
+        } else {
+          read_constant(value, host);
+        }
+      });
     }
   }
 }

@@ -12,11 +12,18 @@ namespace {
 
 /// Communication is looked after between tasks, but not more often than this.
 constexpr double kPollSeconds = 20e-6;
+/// The same where it proceeds by itself, and only its failures are looked for.
+constexpr double kCheckSeconds = 5e-3;
 
 }  // namespace
 
-Executor::Executor(const Program& program, const RankTasks& tasks, std::function<std::string(const Task&)> describe)
-    : program_(program), tasks_(tasks), describe_(std::move(describe)) {
+Executor::Executor(Device& device, const Program& program, const RankTasks& tasks,
+                   std::function<std::string(const Task&)> describe)
+    : device_(device),
+      program_(program),
+      tasks_(tasks),
+      describe_(std::move(describe)),
+      works_at_once_(device.shares_host_memory()) {
   spans_.resize(tasks.tasks.size());
   done_.resize(tasks.tasks.size());
   open_.reserve(tasks.tasks.size());
@@ -34,6 +41,7 @@ Executor::Executor(const Program& program, const RankTasks& tasks, std::function
 
 void Executor::begin_step() {
   start_ = Clock::now();
+  device_.begin_marks(start_, 2 * program_.instructions().size());
   next_poll_ = 0;
   burst_processor_ = thread_processor_seconds();
   parts_ = {};
@@ -52,76 +60,127 @@ void Executor::begin_step() {
 }
 
 void Executor::run() {
-  for (const Instruction& instruction : program_.instructions()) {
+  const std::span<const Instruction> instructions = program_.instructions();
+  for (std::size_t i = 0; i < instructions.size(); ++i) {
+    const Instruction& instruction = instructions[i];
     try {
       switch (instruction.kind) {
-        case Instruction::Kind::launch: launch(instruction); break;
-        case Instruction::Kind::post: post(instruction); break;
-        case Instruction::Kind::wait: wait(instruction); break;
+        case Instruction::Kind::launch: launch(instruction, i); break;
+        case Instruction::Kind::post: post(instruction, i); break;
+        case Instruction::Kind::wait: wait(instruction, i); break;
       }
     } catch (const Error&) {
       rethrow(instruction);
     }
   }
+  wait_for_all();
+  device_.synchronize();
+  settle();
 }
 
-void Executor::launch(const Instruction& instruction) {
-  const double begin = now();
+void Executor::launch(const Instruction& instruction, std::size_t index) {
+  device_.mark(2 * index);
   instruction.run();
-  const double end = now();
-  const auto task = static_cast<std::size_t>(instruction.task);
-  if (spans_[task].start < 0) spans_[task].start = begin;
-  spans_[task].end = end;
-  tasks_wall_ += end - begin;
-  switch (tasks_.tasks[task].id.phase) {
-    case Phase::forward: forward_ += end - begin; break;
-    case Phase::update: update_ += end - begin; break;
-    default: backward_ += end - begin; break;
-  }
-  if (!open_.empty() && end >= next_poll_) poll();
+  device_.mark(2 * index + 1);
+  if (!open_.empty() && now() >= next_poll_) poll();
 }
 
-void Executor::post(const Instruction& instruction) {
+void Executor::post(const Instruction& instruction, std::size_t index) {
   spans_[static_cast<std::size_t>(instruction.task)].start = now();
+  instruction.communicator->mark_next(2 * index, 2 * index + 1);
   const Ticket ticket = instruction.post();
-  open_.push_back({instruction.task, ticket, instruction.communicator});
+  open_.push_back({&instruction, ticket});
   if (instruction.communicator->done(ticket)) complete(open_.size() - 1, now());
 }
 
 void Executor::poll() {
-  open_.front().communicator->progress();  // moves all communicators of this rank
+  open_.front().post->communicator->progress();  // moves all communicators of this rank
   const double at = now();
-  for (std::size_t i = open_.size(); i-- > 0;) {
-    if (open_[i].communicator->done(open_[i].ticket)) complete(i, at);
+  for (std::size_t i = open_.size(); works_at_once_ && i-- > 0;) {
+    if (open_[i].post->communicator->done(open_[i].ticket)) complete(i, at);
   }
-  next_poll_ = at + kPollSeconds;
+  next_poll_ = at + (works_at_once_ ? kPollSeconds : kCheckSeconds);
 }
 
 void Executor::complete(std::size_t open_index, double at) {
-  const auto task = static_cast<std::size_t>(open_[open_index].task);
+  const auto task = static_cast<std::size_t>(open_[open_index].post->task);
   spans_[task].end = at;
   done_[task] = true;
   open_[open_index] = open_.back();
   open_.pop_back();
 }
 
-void Executor::wait(const Instruction& instruction) {
+void Executor::wait(const Instruction& instruction, std::size_t index) {
   const auto task = static_cast<std::size_t>(instruction.task);
   if (done_[task]) return;
-  const auto open = std::find_if(open_.begin(), open_.end(), [&](const Open& o) { return o.task == instruction.task; });
+  const auto open =
+      std::find_if(open_.begin(), open_.end(), [&](const Open& o) { return o.post->task == instruction.task; });
   DML_ASSERT(open != open_.end(), describe_(tasks_.tasks[task]));
   const double processor = thread_processor_seconds();
-  const double begin = now();
-  open->communicator->wait(open->ticket);
-  const double end = now();
+  device_.mark(2 * index);
+  instruction.communicator->join(open->ticket);
+  device_.mark(2 * index + 1);
   waits_processor_ += thread_processor_seconds() - processor;
-  (tasks_.tasks[task].kind == TaskKind::receive ? parts_.bubble : parts_.exposed_comm) += end - begin;
-  complete(static_cast<std::size_t>(open - open_.begin()), end);
+  if (works_at_once_) complete(static_cast<std::size_t>(open - open_.begin()), now());
+}
+
+/// What a device waits for by itself the host waits for here, with a deadline for each.
+void Executor::wait_for_all() {
+  const double processor = thread_processor_seconds();
+  for (const Open& open : open_) {
+    try {
+      open.post->communicator->wait(open.ticket);
+    } catch (const Error&) {
+      rethrow(*open.post);
+    }
+  }
+  open_.clear();
+  waits_processor_ += thread_processor_seconds() - processor;
+}
+
+void Executor::settle() {
+  const std::span<const double> marks = device_.marks();
+  const std::span<const Instruction> instructions = program_.instructions();
+  for (std::size_t i = 0; i < instructions.size(); ++i) {
+    const double begin = marks[2 * i];
+    const double end = marks[2 * i + 1];
+    if (begin < 0) continue;
+    const auto id = static_cast<std::size_t>(instructions[i].task);
+    const Task& task = tasks_.tasks[id];
+    switch (instructions[i].kind) {
+      case Instruction::Kind::launch: settle_launch(task, spans_[id], begin, end); break;
+      case Instruction::Kind::post:
+        spans_[id].start = begin;
+        spans_[id].end = end;
+        break;
+      case Instruction::Kind::wait:
+        (task.kind == TaskKind::receive ? parts_.bubble : parts_.exposed_comm) += end - begin;
+        break;
+    }
+  }
+}
+
+void Executor::settle_launch(const Task& task, Span& span, double begin, double end) {
+  if (span.start < 0) span.start = begin;
+  span.end = end;
+  tasks_wall_ += end - begin;
+  switch (task.id.phase) {
+    case Phase::forward: forward_ += end - begin; break;
+    case Phase::update: update_ += end - begin; break;
+    default: backward_ += end - begin; break;
+  }
 }
 
 void Executor::end_step() {
   parts_.step = now();
   burst_processor_ = thread_processor_seconds() - burst_processor_;
+  if (!works_at_once_) {
+    // A device has its tasks' time to itself; what is neither task nor wait is the host's doing.
+    parts_.compute = std::min(tasks_wall_, parts_.step);
+    parts_.other = std::max(0.0, parts_.step - parts_.exposed_comm - parts_.bubble - parts_.compute);
+    account_comm();
+    return;
+  }
   // Outside its waits the thread was on the processor for `busy`; the rest it waited for a core. Tasks are short
   // against the scheduler's slices, so their time counts as compute as far as there is processor time for it.
   const double running = std::max(0.0, parts_.step - parts_.exposed_comm - parts_.bubble);

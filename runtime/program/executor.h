@@ -17,12 +17,14 @@ namespace dml {
 
 class Executor {
  public:
-  /// Both outlive the executor. `describe` names a task for errors: its id, operation and shape.
-  Executor(const Program& program, const RankTasks& tasks, std::function<std::string(const Task&)> describe);
+  /// All outlive the executor. `describe` names a task for errors: its id, operation and shape.
+  Executor(Device& device, const Program& program, const RankTasks& tasks,
+           std::function<std::string(const Task&)> describe);
 
   /// Begins the step's clock; what happens before run counts as other.
   void begin_step();
-  /// One pass through the program. Throws what kernels and communicators throw, with the task's description in front.
+  /// One pass through the program; returns when all of it is done. Throws what kernels and communicators throw, with
+  /// the task's description in front.
   void run();
   /// Ends the step's clock.
   void end_step();
@@ -49,9 +51,14 @@ class Executor {
 
  private:
   double now() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
-  void launch(const Instruction& instruction);
-  void post(const Instruction& instruction);
-  void wait(const Instruction& instruction);
+  // `index` is the instruction's; its marks are 2·index and 2·index + 1.
+  void launch(const Instruction& instruction, std::size_t index);
+  void post(const Instruction& instruction, std::size_t index);
+  void wait(const Instruction& instruction, std::size_t index);
+  void wait_for_all();
+  /// Reads the marks.
+  void settle();
+  void settle_launch(const Task& task, Span& span, double begin, double end);
   /// Notes which open operations have finished.
   void poll();
   void complete(std::size_t open_index, double at);
@@ -59,17 +66,18 @@ class Executor {
   [[noreturn]] void rethrow(const Instruction& instruction) const;
 
   struct Open {
-    std::int32_t task;
+    const Instruction* post;
     Ticket ticket;
-    Communicator* communicator;
   };
 
+  Device& device_;
   const Program& program_;
   const RankTasks& tasks_;
   std::function<std::string(const Task&)> describe_;
   Clock::time_point start_;
   std::vector<Span> spans_;
   std::vector<Open> open_;
+  bool works_at_once_;      ///< what the device is told is done when the call returns
   std::vector<bool> done_;  ///< by task: its communication has finished in this step
   Breakdown parts_;
   double forward_ = 0, backward_ = 0, update_ = 0;

@@ -3,13 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
 #include <map>
 #include <numeric>
 #include <set>
 
-#include "kernels/error.h"
+#include "runtime/device/device.h"
 
 namespace dml {
 namespace {
@@ -104,19 +102,25 @@ MemoryPlan plan_memory(std::span<const Lifetime> lifetimes) {
   return plan;
 }
 
-void Arena::Free::operator()(std::byte* memory) const { std::free(memory); }
+void Arena::Release::operator()(std::byte* memory) const { device->release(memory); }
 
-Arena::Arena(std::int64_t bytes) : size_(aligned(bytes)) {
+Arena::Arena(Device& device, std::int64_t bytes) : memory_(nullptr, Release{&device}), size_(aligned(bytes)) {
   if (size_ == 0) return;
-  memory_.reset(static_cast<std::byte*>(std::aligned_alloc(kBufferAlignment, static_cast<std::size_t>(size_))));
-  if (memory_ == nullptr) throw DeviceError(fmt::format("no memory: {} bytes were asked for", size_));
-  std::memset(memory_.get(), kPattern, static_cast<std::size_t>(size_));
+  memory_.reset(device.allocate(size_));
+  device.fill(memory_.get(), kPattern, static_cast<std::size_t>(size_));
 }
 
 std::int64_t Arena::touched_bytes() const {
-  std::int64_t touched = size_;
-  while (touched > 0 && memory_.get()[touched - 1] == std::byte{kPattern}) --touched;
-  return touched;
+  constexpr std::int64_t kPiece = 1 << 20;
+  std::vector<std::byte> piece(static_cast<std::size_t>(std::min(kPiece, size_)));
+  for (std::int64_t end = size_; end > 0;) {
+    const std::int64_t begin = std::max<std::int64_t>(0, end - kPiece);
+    memory_.get_deleter().device->download(piece.data(), data() + begin, static_cast<std::size_t>(end - begin));
+    for (; end > begin; --end) {
+      if (piece[static_cast<std::size_t>(end - begin - 1)] != std::byte{kPattern}) return end;
+    }
+  }
+  return 0;
 }
 
 }  // namespace dml

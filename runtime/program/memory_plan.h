@@ -9,6 +9,8 @@
 
 namespace dml {
 
+class Device;
+
 /// A buffer and the positions in the program between which it must keep its content, both included.
 struct Lifetime {
   std::int64_t bytes = 0;
@@ -26,12 +28,13 @@ inline constexpr std::int64_t kBufferAlignment = 64;
 /// Best fit in order of birth: a buffer takes the smallest hole that holds it. O(n log n) for n buffers.
 MemoryPlan plan_memory(std::span<const Lifetime> lifetimes);
 
-/// Memory that is allocated once. It can be filled with a pattern, to see later how much of it was touched.
+/// Memory of a device, which outlives it, allocated once. It is filled with a pattern, to see later how much of it was
+/// touched.
 class Arena {
  public:
   Arena() = default;
   /// Throws DeviceError with the size where that much is not to be had.
-  explicit Arena(std::int64_t bytes);
+  Arena(Device& device, std::int64_t bytes);
 
   std::byte* data() const { return memory_.get(); }
   std::int64_t size() const { return size_; }
@@ -39,10 +42,11 @@ class Arena {
   std::int64_t touched_bytes() const;
 
  private:
-  struct Free {
+  struct Release {
+    Device* device;
     void operator()(std::byte* memory) const;
   };
-  std::unique_ptr<std::byte, Free> memory_;
+  std::unique_ptr<std::byte, Release> memory_;
   std::int64_t size_ = 0;
 };
 

@@ -11,12 +11,13 @@
 #include "kernels/step_state.h"
 #include "parallel/build_tasks.h"
 #include "runtime/comm/communicator.h"
-#include "runtime/device/cpu/kernel_table.h"
+#include "runtime/device/device.h"
 #include "runtime/program/memory_plan.h"
 
 namespace dml {
 
-/// launch runs a kernel now; post hands an operation to a communicator; wait returns when that operation is done.
+/// launch puts a kernel on the device's queue; post hands an operation to a communicator, behind all launches before
+/// it; wait lets launches behind it find that operation done.
 struct Instruction {
   enum class Kind : std::uint8_t { launch, post, wait };
   Kind kind = Kind::launch;
@@ -28,9 +29,11 @@ struct Instruction {
 
 /// The groups of a rank.
 struct RankGroups {
-  Communicator* world = nullptr;
+  Communicator* world = nullptr;    ///< of hosts: what they agree on
+  Communicator* devices = nullptr;  ///< of device memory; `world` itself where that is the host's
   std::unique_ptr<Communicator> data, tensor;
   std::map<std::vector<int>, std::unique_ptr<Communicator>> tied;  ///< by the stages that share a weight
+  std::map<int, std::unique_ptr<Communicator>> channels;           ///< of sender and receiver, where devices need such
 };
 
 /// Flat buffers of a rank, in the order of its FlatLayout.
@@ -47,6 +50,7 @@ struct StepEnd {
 };
 
 struct ProgramInputs {
+  Device& device;
   const RankTasks& tasks;
   const StageMap& map;
   const FlatLayout& layout;

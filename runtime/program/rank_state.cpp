@@ -4,20 +4,22 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <iterator>
 #include <numeric>
 
 #include "kernels/error.h"
-#include "kernels/optimizer.h"
 #include "models/op.h"
 #include "runtime/checkpoint/stop_request.h"
 
 namespace dml {
 namespace {
 
-/// Where the parameters' square norms begin in the sums of a step.
-constexpr std::ptrdiff_t kParameterSums = 3;
+// Places in the sums of a step; those from kLoss on are summed over all ranks.
+constexpr std::size_t kOwnLoss = 0;
+constexpr std::size_t kLoss = 1;
+constexpr std::size_t kCorrect = 2;
+constexpr std::size_t kStops = 3;
+constexpr std::size_t kParameters = 4;
 
 /// Parameters, gradients and the optimizer's states.
 int num_flat_buffers(const OptimizerConfig& optimizer) { return 2 + optimizer.num_states(); }
@@ -44,14 +46,16 @@ std::int64_t flat_bytes(const Partition& partition, const OptimizerConfig& optim
   return partition.layout.size * num_flat_buffers(optimizer) * static_cast<std::int64_t>(sizeof(float));
 }
 
-RankState::RankState(const Partition& partition, const OptimizerConfig& optimizer, Communicator& world)
-    : optimizer_(optimizer), stride_(partition.layout.size) {
+RankState::RankState(const Partition& partition, const OptimizerConfig& optimizer, Communicator& world, Device& device,
+                     const CommOptions& options)
+    : device_(device), optimizer_(optimizer), stride_(partition.layout.size) {
   training_.partition = &partition;
-  make_groups(world);
-  flat_ = Arena(flat_bytes(partition, optimizer));
-  if (stride_ > 0) std::fill_n(flat(FlatBuffer::parameters), stride_ * num_flat_buffers(optimizer), 0.0F);
+  make_groups(world, options);
+  flat_ = Arena(device, flat_bytes(partition, optimizer));
+  device_.fill(flat_.data(), 0, static_cast<std::size_t>(flat_bytes(partition, optimizer)));
   load_parameters();
-  sums_.resize(kParameterSums + partition.split().graph.gradient_of.size());
+  totals_.resize(num_sums());
+  sums_ = Arena(device, static_cast<std::int64_t>(totals_.size() * sizeof(double)));
   compile(training_, partition);
 }
 
@@ -59,38 +63,67 @@ void RankState::add_validation(const Partition& partition) { compile(validation_
 
 void RankState::compile(Pass& pass, const Partition& partition) {
   pass.partition = &partition;
-  pass.states.resize(partition.sizes.size());
-  for (StepState& state : pass.states) state.trains = !partition.forward_only;
-  for (std::size_t m = 0; m < pass.states.size(); ++m) {
-    pass.contexts.push_back({&pass.states[m], partition.first_samples[m]});
+  const std::size_t microbatches = partition.sizes.size();
+  pass.states = Arena(device_, static_cast<std::int64_t>(microbatches * sizeof(StepState)));
+  device_.write(pass.states.data(), microbatches * sizeof(StepState), [&](void* host) {
+    StepState state;
+    state.trains = !partition.forward_only;
+    std::fill_n(static_cast<StepState*>(host), microbatches, state);
+  });
+  for (std::size_t m = 0; m < microbatches; ++m) {
+    pass.contexts.push_back({states(pass) + m, partition.first_samples[m]});
   }
   const StepEnd end{[this, &pass] { gather_totals(pass); }, [this] { return post_totals(); }, [this] { update(); }};
   const RankBuffers buffers{flat(FlatBuffer::parameters), flat(FlatBuffer::gradients)};
   pass.program = std::make_unique<Program>(ProgramInputs{
-      partition.tasks, *partition.map, partition.layout, partition.by_microbatch, partition.stages,
+      device_, partition.tasks, *partition.map, partition.layout, partition.by_microbatch, partition.stages,
       partition.own_stages, pass.contexts, partition.place(), groups_, buffers, end, partition.keeps_output});
-  pass.executor =
-      std::make_unique<Executor>(*pass.program, partition.tasks, [this](const Task& task) { return describe(task); });
+  pass.executor = std::make_unique<Executor>(device_, *pass.program, partition.tasks,
+                                             [this](const Task& task) { return describe(task); });
 }
 
 float* RankState::flat(FlatBuffer buffer) const {
   return reinterpret_cast<float*>(flat_.data()) + stride_ * static_cast<std::int64_t>(buffer);
 }
 
-void RankState::make_groups(Communicator& world) {
+std::size_t RankState::num_sums() const { return kParameters + partition().split().graph.gradient_of.size(); }
+
+void RankState::make_groups(Communicator& world, const CommOptions& options) {
+  device_world_ = device_.make_world(world, options);
   groups_.world = &world;
+  groups_.devices = device_world_ ? device_world_.get() : &world;
   const Mesh& mesh = partition().mesh;
   const int rank = partition().rank;
-  if (mesh.d() > 1) groups_.data = world.split(mesh.group_color(rank, Axis::data), rank);
-  if (mesh.t() > 1) groups_.tensor = world.split(mesh.group_color(rank, Axis::tensor), rank);
+  if (mesh.d() > 1) groups_.data = groups_.devices->split(mesh.group_color(rank, Axis::data), rank);
+  if (mesh.t() > 1) groups_.tensor = groups_.devices->split(mesh.group_color(rank, Axis::tensor), rank);
   for (const std::vector<int>& stages : partition().tied_groups()) {
     const bool member = std::any_of(stages.begin(), stages.end(), [&](int stage) {
       return partition().placement.position(stage) == partition().at.p;
     });
     // Who is not in a group of this tie makes a group of its own, which is dropped.
     const int color = member ? mesh.group_color(rank, Axis::pipeline) : mesh.world_size() + rank;
-    auto group = world.split(color, rank);
+    auto group = groups_.devices->split(color, rank);
     if (member) groups_.tied[stages] = std::move(group);
+  }
+  if (device_world_) make_channels();
+}
+
+/// Devices move a group's messages one after the other, each when both sides are there. Channels, whose orders differ
+/// between ranks, are groups of their own for that: of the two ranks that talk on it in each replica and tensor part.
+void RankState::make_channels() {
+  const Mesh& mesh = partition().mesh;
+  const int rank = partition().rank;
+  const Placement& placement = partition().placement;
+  for (int from = 0; from + 1 < placement.num_stages(); ++from) {
+    if (placement.position(from) == placement.position(from + 1)) continue;
+    for (const bool forward : {true, false}) {
+      const int sender = placement.position(forward ? from : from + 1);
+      const int receiver = placement.position(forward ? from + 1 : from);
+      const bool member = partition().at.p == sender || partition().at.p == receiver;
+      const int color = member ? mesh.group_color(rank, Axis::pipeline) : mesh.world_size() + rank;
+      auto group = groups_.devices->split(color, partition().at.p == sender ? 0 : 1);
+      if (member) groups_.channels[2 * from + (forward ? 0 : 1)] = std::move(group);
+    }
   }
 }
 
@@ -98,7 +131,8 @@ void RankState::load_parameters() {
   const TensorPlace place = partition().place();
   for (const Segment& segment : partition().layout.segments) {
     const Value& value = partition().split().graph.value(segment.value);
-    read_shard(flat(FlatBuffer::parameters) + segment.begin, *value.source, segment.spec, place);
+    device_.write(flat(FlatBuffer::parameters) + segment.begin, static_cast<std::size_t>(segment.count) * sizeof(float),
+                  [&](void* host) { read_shard(static_cast<float*>(host), *value.source, segment.spec, place); });
     // The norm counts each element once: by replica 0, the first stage of a tie, and rank 0 of what is not divided.
     const int speaker = partition().placement.position(segment.tied_stages.front());
     owned_.push_back(partition().at.d == 0 && partition().at.p == speaker &&
@@ -113,55 +147,76 @@ void RankState::load_parameters() {
 
 void RankState::load(const Dataset& data, std::int64_t step, std::int64_t batch, double learning_rate,
                      std::uint64_t seed) {
-  step_rate_ = learning_rate;
-  correction1_ = 1 - std::pow(optimizer_.beta1, static_cast<double>(step + 1));
-  correction2_ = 1 - std::pow(optimizer_.beta2, static_cast<double>(step + 1));
-  load(training_, data, step, batch, seed);
+  StepState state;
+  state.step = step;
+  state.seed = seed;
+  state.learning_rate = learning_rate;
+  state.bias_correction1 = 1 - std::pow(optimizer_.beta1, static_cast<double>(step + 1));
+  state.bias_correction2 = 1 - std::pow(optimizer_.beta2, static_cast<double>(step + 1));
+  load(training_, data, state, batch);
 }
 
-void RankState::load(Pass& pass, const Dataset& data, std::int64_t step, std::int64_t batch, std::uint64_t seed) {
+void RankState::load(Pass& pass, const Dataset& data, StepState state, std::int64_t batch) {
   const Partition& partition = *pass.partition;
   const Graph& graph = partition.split().graph;
   ids_.resize(static_cast<std::size_t>(batch));
-  data.batch_ids(step, batch, ids_);
-  for (std::size_t m = 0; m < pass.states.size(); ++m) {
-    pass.states[m].step = step;
-    pass.states[m].seed = seed;
-    pass.states[m].loss_scale = static_cast<float>(loss_scale(graph, data, ids_, partition.sizes[m]));
+  data.batch_ids(state.step, batch, ids_);
+  state.trains = !partition.forward_only;
+  const std::size_t microbatches = pass.contexts.size();
+  auto* of_microbatch =
+      static_cast<StepState*>(device_.host_side(pass.states.data(), microbatches * sizeof(StepState)));
+  for (std::size_t m = 0; m < microbatches; ++m) {
+    state.loss_scale = static_cast<float>(loss_scale(graph, data, ids_, partition.sizes[m]));
+    of_microbatch[m] = state;
     const std::span<const std::int64_t> samples(ids_.data() + partition.first_samples[m],
                                                 static_cast<std::size_t>(partition.sizes[m]));
     for (std::size_t i = 0; i <= graph.inputs.size(); ++i) {
       const ValueId id = i < graph.inputs.size() ? graph.inputs[i] : graph.label;
       const TensorView place = id == kNone ? TensorView{} : pass.program->view(id, static_cast<int>(m));
-      if (place) data.read(samples, static_cast<int>(i), place.data);
+      if (!place) continue;
+      data.read(samples, static_cast<int>(i), device_.host_side(place.data, place.num_bytes()));
+      device_.publish(place.data);
     }
   }
+  device_.publish(pass.states.data());
 }
 
 void RankState::run_step() {
   // The gradient of a weight that is shared with another stage, and all of whose addends are computed there.
   for (std::size_t i = 0; i < computed_.size(); ++i) {
     const Segment& segment = partition().layout.segments[i];
-    if (!computed_[i]) std::fill_n(flat(FlatBuffer::gradients) + segment.begin, segment.count, 0.0F);
+    if (computed_[i]) continue;
+    device_.fill(flat(FlatBuffer::gradients) + segment.begin, 0,
+                 static_cast<std::size_t>(segment.count) * sizeof(float));
   }
-  executor().run();
+  run(executor());
+}
+
+void RankState::run(Executor& executor) {
+  executor.run();
+  device_.download(totals_.data(), sums(), totals_.size() * sizeof(double));
 }
 
 StepTotals RankState::validate(const Dataset& data, std::int64_t index, std::int64_t batch) {
   for (const auto& [id, view] : validation_.program->states()) {
     const TensorView trained = training_.program->states().at(id);
-    std::memcpy(view.data, trained.data, view.num_bytes());
+    device_.copy(view.data, trained.data, view.num_bytes());
   }
-  load(validation_, data, index, batch, 0);
+  StepState state;
+  state.step = index;
+  load(validation_, data, state, batch);
   validation_.executor->begin_step();
-  validation_.executor->run();
+  run(*validation_.executor);
   validation_.executor->end_step();
   return totals();
 }
 
 StepTotals RankState::totals() const {
-  return {sums_[0], std::accumulate(sums_.begin() + kParameterSums, sums_.end(), 0.0), sums_[2] > 0, sums_[1]};
+  return {totals_[kLoss], std::accumulate(totals_.begin() + kParameters, totals_.end(), 0.0), totals_[kStops] > 0,
+          totals_[kCorrect]};
 }
+
+double RankState::local_loss() const { return totals_[kOwnLoss]; }
 
 void RankState::sum_squares() {
   const auto& gradient_of = partition().split().graph.gradient_of;
@@ -169,67 +224,56 @@ void RankState::sum_squares() {
     if (!owned_[i]) continue;
     const Segment& segment = partition().layout.segments[i];
     const auto number = std::distance(gradient_of.begin(), gradient_of.find(segment.value));
-    sums_[static_cast<std::size_t>(kParameterSums + number)] =
-        cpu::sum_of_squares(flat(FlatBuffer::gradients) + segment.begin, segment.count);
+    device_.sum_of_squares(sums() + kParameters + number, flat(FlatBuffer::gradients) + segment.begin, segment.count);
   }
 }
 
 void RankState::gather_totals(const Pass& pass) {
   const Partition& partition = *pass.partition;
-  local_loss_ = 0;
-  for (std::size_t m = 0; m < pass.states.size(); ++m) {
-    const TensorView loss = pass.program->view(partition.split().graph.loss, static_cast<int>(m));
-    if (loss) local_loss_ += static_cast<double>(*loss.f32());
+  const std::size_t bytes = totals_.size() * sizeof(double);
+  auto* begin = static_cast<double*>(device_.host_side(sums(), bytes));
+  std::fill_n(begin, totals_.size(), 0.0);
+  begin[kStops] = stop_requested() != 0 ? 1 : 0;
+  device_.publish(sums());
+  for (int m = 0; m < static_cast<int>(pass.contexts.size()); ++m) {
+    const TensorView loss = pass.program->view(partition.split().graph.loss, m);
+    if (loss) device_.add_scalar(sums() + kOwnLoss, loss.f32());
   }
-  const bool speaks = partition.at.t == 0;
-  std::fill(sums_.begin(), sums_.end(), 0.0);
-  sums_[0] = speaks ? local_loss_ : 0;
-  sums_[2] = stop_requested() != 0 ? 1 : 0;
-  sums_[1] = speaks && partition.keeps_output ? static_cast<double>(count_correct(pass)) : 0;
+  if (partition.at.t == 0) {
+    device_.copy(sums() + kLoss, sums() + kOwnLoss, sizeof(double));
+    if (partition.keeps_output) count_correct(pass);
+  }
   if (&pass == &training_) sum_squares();
 }
 
-/// Rows of [samples, classes] logits whose largest entry is the label's; 0 where the output is something else.
-std::int64_t RankState::count_correct(const Pass& pass) const {
+/// Where the output is [samples, classes] logits and each sample has one label.
+void RankState::count_correct(const Pass& pass) {
   const Graph& graph = pass.partition->split().graph;
-  std::int64_t correct = 0;
-  for (int m = 0; m < static_cast<int>(pass.states.size()); ++m) {
+  for (int m = 0; m < static_cast<int>(pass.contexts.size()); ++m) {
     const TensorView logits = pass.program->view(graph.output, m);
     const TensorView labels = graph.label == kNone ? TensorView{} : pass.program->view(graph.label, m);
     if (!logits || !labels || logits.shape.rank() != 2 || labels.dtype != DataType::i64) continue;
-    const std::int64_t classes = logits.shape[1];
-    for (std::int64_t row = 0; row < logits.shape[0]; ++row) {
-      const float* of_row = logits.f32() + row * classes;
-      correct += std::max_element(of_row, of_row + classes) - of_row == labels.as<std::int64_t>()[row] ? 1 : 0;
-    }
+    device_.count_correct(sums() + kCorrect, logits.f32(), labels.as<std::int64_t>(), logits.shape[0], logits.shape[1]);
   }
-  return correct;
 }
 
 Ticket RankState::post_totals() {
-  return groups_.world->all_reduce({sums_.data(), DataType::f64, Shape{static_cast<std::int64_t>(sums_.size())}});
+  const auto count = static_cast<std::int64_t>(totals_.size() - kLoss);
+  return groups_.devices->all_reduce({sums() + kLoss, DataType::f64, Shape{count}});
 }
 
 void RankState::update() {
-  float factor = 1;
+  StepState* state = states(training_);
   if (optimizer_.clip > 0) {
-    factor = static_cast<float>(std::min(1.0, optimizer_.clip / (std::sqrt(totals().square_norm) + 1e-6)));
+    device_.clip(state, sums() + kParameters, static_cast<std::int64_t>(totals_.size() - kParameters), optimizer_.clip);
   }
   for (const Segment& segment : partition().layout.segments) {
-    float* weights = flat(FlatBuffer::parameters) + segment.begin;
-    const float* gradients = flat(FlatBuffer::gradients) + segment.begin;
-    const double decay = segment.decays ? decay_of(optimizer_) : 0.0;
-    if (optimizer_.kind == OptimizerKind::sgd) {
-      float* velocity = optimizer_.momentum != 0 ? flat(FlatBuffer::moment1) + segment.begin : nullptr;
-      cpu::sgd(weights, velocity, gradients, segment.count,
-               {step_rate_, optimizer_.momentum, decay, optimizer_.nesterov, factor});
-      continue;
-    }
-    const AdamStep step{step_rate_, optimizer_.beta1, optimizer_.beta2, optimizer_.epsilon,
-                        decay,      correction1_,     correction2_,     factor};
-    const auto adam = optimizer_.kind == OptimizerKind::adam ? cpu::adam : cpu::adamw;
-    adam(weights, flat(FlatBuffer::moment1) + segment.begin, flat(FlatBuffer::moment2) + segment.begin, gradients,
-         segment.count, step);
+    const auto part_of = [&](FlatBuffer buffer) { return flat(buffer) + segment.begin; };
+    const int moments = num_moments();
+    device_.update({part_of(FlatBuffer::parameters), moments > 0 ? part_of(FlatBuffer::moment1) : nullptr,
+                    moments > 1 ? part_of(FlatBuffer::moment2) : nullptr, part_of(FlatBuffer::gradients), segment.count,
+                    segment.decays ? decay_of(optimizer_) : 0.0},
+                   optimizer_, state);
   }
 }
 

@@ -9,6 +9,7 @@
 #include "parallel/partition.h"
 #include "runtime/config.h"
 #include "runtime/data/dataset.h"
+#include "runtime/device/device.h"
 #include "runtime/program/executor.h"
 #include "runtime/program/program.h"
 
@@ -30,8 +31,10 @@ std::int64_t flat_bytes(const Partition& partition, const OptimizerConfig& optim
 
 class RankState {
  public:
-  /// Collective over `world`: makes the groups. Reads this rank's weights. `partition` outlives the state.
-  RankState(const Partition& partition, const OptimizerConfig& optimizer, Communicator& world);
+  /// Collective over `world`: makes the groups. Reads this rank's weights. All that is given outlives the state;
+  /// `options` are those of communication between devices.
+  RankState(const Partition& partition, const OptimizerConfig& optimizer, Communicator& world, Device& device,
+            const CommOptions& options = {});
   /// A forward pass over the same weights, with a partition that differs in its tasks alone.
   void add_validation(const Partition& partition);
 
@@ -46,12 +49,14 @@ class RankState {
   /// splits none of them otherwise.
   StepTotals totals() const;
   /// This rank's own addend of the loss, for messages.
-  double local_loss() const { return local_loss_; }
+  double local_loss() const;
+  Device& device() { return device_; }
   const Partition& partition() const { return *training_.partition; }
   Program& program() { return *training_.program; }
   Executor& executor() { return *training_.executor; }
   RankGroups& groups() { return groups_; }
 
+  /// Device memory.
   float* flat(FlatBuffer buffer) const;
   /// How many moments the optimizer keeps.
   int num_moments() const { return optimizer_.num_states(); }
@@ -65,32 +70,40 @@ class RankState {
   /// A program, and what its kernels read of the step.
   struct Pass {
     const Partition* partition = nullptr;
-    std::vector<StepState> states;  ///< by microbatch
+    Arena states;  ///< a StepState by microbatch
     std::vector<KernelContext> contexts;
     std::unique_ptr<Program> program;
     std::unique_ptr<Executor> executor;
   };
 
-  void make_groups(Communicator& world);
+  void make_groups(Communicator& world, const CommOptions& options);
+  void make_channels();
   void load_parameters();
   void compile(Pass& pass, const Partition& partition);
-  void load(Pass& pass, const Dataset& data, std::int64_t step, std::int64_t batch, std::uint64_t seed);
+  void load(Pass& pass, const Dataset& data, StepState state, std::int64_t batch);
   void gather_totals(const Pass& pass);
-  std::int64_t count_correct(const Pass& pass) const;
+  void count_correct(const Pass& pass);
   Ticket post_totals();
   void update();
   void sum_squares();
+  void run(Executor& executor);
+  double* sums() const { return reinterpret_cast<double*>(sums_.data()); }
+  std::size_t num_sums() const;
+  StepState* states(const Pass& pass) const { return reinterpret_cast<StepState*>(pass.states.data()); }
   std::string describe(const Task& task) const;
 
+  Device& device_;
   OptimizerConfig optimizer_;
+  std::unique_ptr<Communicator> device_world_;  ///< where devices have one of their own
   RankGroups groups_;
   Arena flat_;
   std::int64_t stride_ = 0;     ///< elements between the flat buffers
   std::vector<bool> owned_;     ///< by segment: this rank speaks for it in the norm
   std::vector<bool> computed_;  ///< by segment: an addend of its gradient is computed on this rank
-  double step_rate_ = 0, correction1_ = 1, correction2_ = 1;
-  std::vector<double> sums_;  ///< over all ranks: loss, correct samples, requests to stop, each parameter's square norm
-  double local_loss_ = 0;
+  /// In device memory: this rank's loss, and over all ranks loss, correct samples, requests to stop, and each
+  /// parameter's square norm.
+  Arena sums_;
+  std::vector<double> totals_;  ///< the same of the last step
   std::vector<std::int64_t> ids_;
   Pass training_, validation_;
 };

@@ -37,7 +37,8 @@ class Rank {
         model_(config_.model, config_.seed),
         data_(open_dataset(config_.data, model_.data_inputs(), config_.seed)),
         partition_(make(world, mesh)),
-        state_(partition_, config_.optimizer, world) {}
+        device_(make_cpu_device()),
+        state_(partition_, config_.optimizer, world, *device_) {}
 
   void step(std::int64_t number) {
     state_.executor().begin_step();
@@ -61,6 +62,7 @@ class Rank {
   ModelSource model_;
   std::unique_ptr<Dataset> data_;
   Partition partition_;
+  std::unique_ptr<Device> device_;
   RankState state_;
 };
 

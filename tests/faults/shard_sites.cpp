@@ -52,8 +52,8 @@ void bind_again(const FaultScene& scene, Instruction& instruction, const Attribu
   std::vector<TensorView> inputs, outputs;
   for (const ValueId input : node.inputs) inputs.push_back(scene.place_of(input, m));
   for (const ValueId output : node.outputs) outputs.push_back(scene.place_of(output, m));
-  instruction.run =
-      bind_kernel(scene.graph(m), node, inputs, outputs, scene.inputs.contexts[static_cast<std::size_t>(m)]);
+  instruction.run = scene.inputs.device.bind(scene.graph(m), node, inputs, outputs,
+                                             scene.inputs.contexts[static_cast<std::size_t>(m)]);
 }
 
 }  // namespace

@@ -36,7 +36,7 @@ void weight(const FaultScene& scene, Instruction& instruction, double factor) {
   std::vector<TensorView> inputs, outputs;
   for (const ValueId input : node.inputs) inputs.push_back(scene.place_of(input, m));
   for (const ValueId output : node.outputs) outputs.push_back(scene.place_of(output, m));
-  const Kernel kernel = bind_kernel(scene.graph(m), node, inputs, outputs, weighted->context);
+  const Kernel kernel = scene.inputs.device.bind(scene.graph(m), node, inputs, outputs, weighted->context);
   instruction.run = [weighted, kernel] {
     weighted->refresh();
     kernel();

@@ -155,11 +155,12 @@ inline void on_all_ranks(const Training& training, const TrainedLayout& layout, 
   for (int rank = 0; rank < mesh.world_size(); ++rank) {
     threads.emplace_back([&, rank] {
       const std::unique_ptr<Communicator> world = std::move(worlds[static_cast<std::size_t>(rank)]);
+      const std::unique_ptr<Device> device = make_cpu_device();
       std::optional<Partition> partition;  // both outlive what is in flight
       std::optional<RankState> state;
       try {
         partition.emplace(make_partition(graph_of, mesh, rank, options_of(training, layout)));
-        state.emplace(*partition, training.optimizer, *world);
+        state.emplace(*partition, training.optimizer, *world, *device);
         body(*state, data);
       } catch (...) {
         {

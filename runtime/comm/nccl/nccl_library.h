@@ -1,0 +1,33 @@
+// The functions of NCCL that are used, from the library that is opened when a world of several GPUs is made.
+#pragma once
+
+#include <nccl.h>
+
+namespace dml::cuda {
+
+struct Nccl {
+  decltype(&ncclGetVersion) get_version;
+  decltype(&ncclGetUniqueId) get_unique_id;
+  decltype(&ncclCommInitRankConfig) init_rank;
+  decltype(&ncclCommSplit) split;
+  decltype(&ncclCommDestroy) destroy;
+  decltype(&ncclCommFinalize) finalize;
+  decltype(&ncclCommAbort) abort;
+  decltype(&ncclCommGetAsyncError) async_error;
+  decltype(&ncclGetErrorString) error_string;
+  decltype(&ncclGetLastError) last_error;
+  decltype(&ncclAllReduce) all_reduce;
+  decltype(&ncclAllGather) all_gather;
+  decltype(&ncclReduceScatter) reduce_scatter;
+  decltype(&ncclReduce) reduce;
+  decltype(&ncclBroadcast) broadcast;
+  decltype(&ncclSend) send;
+  decltype(&ncclRecv) receive;
+  decltype(&ncclGroupStart) group_start;
+  decltype(&ncclGroupEnd) group_end;
+};
+
+/// Throws DeviceError where there is no NCCL 2.
+const Nccl& nccl();
+
+}  // namespace dml::cuda

@@ -1,0 +1,214 @@
+#include "runtime/device/cuda/cuda_device.h"
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+
+#include "kernels/cuda/check.h"
+#include "kernels/error.h"
+#include "kernels/optimizer.h"
+#include "kernels/totals.h"
+#include "runtime/comm/nccl/nccl_communicator.h"
+#include "runtime/device/cuda/kernel_table.h"
+
+namespace dml::cuda {
+namespace {
+
+/// For products of cuBLAS, convolutions and the partial sums of reductions.
+constexpr std::size_t kWorkspaceBytes = std::size_t{64} << 20;
+constexpr double kGiB = 1 << 30;
+
+}  // namespace
+
+CudaDevice::CudaDevice(int ordinal) : ordinal_(ordinal) {
+  DML_CUDA(cudaSetDevice(ordinal));
+  DML_CUDA(cudaStreamCreateWithFlags(&queue_.stream, cudaStreamNonBlocking));
+  DML_CUDA(cudaEventCreate(&start_));
+  queue_.workspace = allocate(kWorkspaceBytes);
+  queue_.workspace_bytes = kWorkspaceBytes;
+  queue_.fault = reinterpret_cast<Fault*>(allocate(sizeof(Fault)));
+  const Fault none;
+  upload(queue_.fault, &none, sizeof(none));
+  handles_ = std::make_unique<Handles>(queue_.stream);
+  queue_.handles = handles_.get();
+}
+
+// What fails here fails because the device did before, and that was told then.
+CudaDevice::~CudaDevice() {
+  handles_.reset();
+  for (const Mark& mark : marks_) {
+    if (mark.event != nullptr) static_cast<void>(cudaEventDestroy(mark.event));
+  }
+  for (const auto& [to, pinned] : host_sides_) static_cast<void>(cudaFreeHost(pinned.memory));
+  release(reinterpret_cast<std::byte*>(queue_.fault));
+  release(static_cast<std::byte*>(queue_.workspace));
+  if (start_ != nullptr) static_cast<void>(cudaEventDestroy(start_));
+  if (queue_.stream != nullptr) static_cast<void>(cudaStreamDestroy(queue_.stream));
+}
+
+std::string CudaDevice::description() const {
+  cudaDeviceProp properties{};
+  DML_CUDA(cudaGetDeviceProperties(&properties, ordinal_));
+  return fmt::format("{}, {:.1f} GiB", properties.name, static_cast<double>(properties.totalGlobalMem) / kGiB);
+}
+
+std::byte* CudaDevice::allocate(std::int64_t bytes) {
+  void* memory = nullptr;
+  const cudaError_t code = cudaMalloc(&memory, static_cast<std::size_t>(bytes));
+  if (code == cudaErrorMemoryAllocation) {
+    static_cast<void>(cudaGetLastError());
+    throw DeviceError(
+        fmt::format("memory of GPU {}: {:.3f} GiB ({} bytes) are planned, {:.3f} GiB ({} bytes) available: a smaller "
+                    "--batch or more --microbatches, or more parts of the model (--p, --t)",
+                    ordinal_, static_cast<double>(bytes) / kGiB, bytes, static_cast<double>(available_bytes()) / kGiB,
+                    available_bytes()));
+  }
+  check(code, "cudaMalloc");
+  return static_cast<std::byte*>(memory);
+}
+
+void CudaDevice::release(std::byte* memory) noexcept { static_cast<void>(cudaFree(memory)); }
+
+std::int64_t CudaDevice::available_bytes() const {
+  std::size_t available = 0;
+  std::size_t total = 0;
+  DML_CUDA(cudaMemGetInfo(&available, &total));
+  return static_cast<std::int64_t>(available);
+}
+
+void CudaDevice::upload(void* to, const void* from, std::size_t bytes) {
+  if (bytes == 0) return;
+  DML_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, queue_.stream));
+  DML_CUDA(cudaStreamSynchronize(queue_.stream));
+}
+
+void CudaDevice::download(void* to, const void* from, std::size_t bytes) {
+  if (bytes == 0) return;
+  DML_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, queue_.stream));
+  DML_CUDA(cudaStreamSynchronize(queue_.stream));
+}
+
+void* CudaDevice::host_side(void* to, std::size_t bytes) {
+  Pinned& pinned = host_sides_[to];
+  if (pinned.bytes != bytes) {
+    if (pinned.memory != nullptr) DML_CUDA(cudaFreeHost(pinned.memory));
+    pinned = {};
+    DML_CUDA(cudaHostAlloc(&pinned.memory, bytes, cudaHostAllocDefault));
+    pinned.bytes = bytes;
+  }
+  return pinned.memory;
+}
+
+void CudaDevice::publish(void* to) {
+  const Pinned& pinned = host_sides_.at(to);
+  if (pinned.bytes == 0) return;
+  DML_CUDA(cudaMemcpyAsync(to, pinned.memory, pinned.bytes, cudaMemcpyHostToDevice, queue_.stream));
+}
+
+Kernel CudaDevice::bind(const Graph& graph, const Node& node, std::span<const TensorView> inputs,
+                        std::span<const TensorView> outputs, const KernelContext& context) {
+  return bind_kernel(graph, node, inputs, outputs, context, queue_);
+}
+
+void CudaDevice::fill(void* to, std::uint8_t byte, std::size_t bytes) {
+  if (bytes > 0) DML_CUDA(cudaMemsetAsync(to, byte, bytes, queue_.stream));
+}
+
+void CudaDevice::copy(void* to, const void* from, std::size_t bytes) {
+  if (bytes > 0) DML_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, queue_.stream));
+}
+
+void CudaDevice::add(float* sum, const float* addend, std::int64_t count) { axpy(sum, 1.0F, addend, count, queue_); }
+
+void CudaDevice::add_scalar(double* sum, const float* addend) { cuda::add_scalar(sum, addend, queue_); }
+
+void CudaDevice::sum_of_squares(double* sum, const float* x, std::int64_t count) {
+  cuda::sum_of_squares(sum, x, count, queue_);
+}
+
+void CudaDevice::count_correct(double* count, const float* logits, const std::int64_t* labels, std::int64_t rows,
+                               std::int64_t classes) {
+  cuda::count_correct(count, logits, labels, rows, classes, queue_);
+}
+
+void CudaDevice::clip(StepState* state, const double* squares, std::int64_t count, double limit) {
+  clip_factor(state, squares, count, limit, queue_);
+}
+
+void CudaDevice::update(const UpdateRange& range, const OptimizerConfig& optimizer, const StepState* state) {
+  if (optimizer.kind == OptimizerKind::sgd) {
+    const SgdStep step{0, optimizer.momentum, range.weight_decay, optimizer.nesterov, 1};
+    sgd(range.weights, range.moment1, range.gradients, range.count, step, state, queue_);
+    return;
+  }
+  const AdamStep step{0, optimizer.beta1, optimizer.beta2, optimizer.epsilon, range.weight_decay, 1, 1, 1};
+  const auto update = optimizer.kind == OptimizerKind::adam ? cuda::adam : cuda::adamw;
+  update(range.weights, range.moment1, range.moment2, range.gradients, range.count, step, state, queue_);
+}
+
+void CudaDevice::begin_marks(Clock::time_point /*start*/, std::size_t num_marks) {
+  if (marks_.size() < num_marks) marks_.resize(num_marks);
+  num_marks_ = num_marks;
+  for (Mark& mark : marks_) mark.is_set = false;
+  DML_CUDA(cudaEventRecord(start_, queue_.stream));
+}
+
+void CudaDevice::mark_on(std::size_t index, cudaStream_t stream) {
+  Mark& mark = marks_[index];
+  if (mark.event == nullptr) DML_CUDA(cudaEventCreate(&mark.event));
+  DML_CUDA(cudaEventRecord(mark.event, stream));
+  mark.is_set = true;
+}
+
+void CudaDevice::synchronize() {
+  DML_CUDA(cudaStreamSynchronize(queue_.stream));
+  throw_fault();
+}
+
+void CudaDevice::throw_fault() const {
+  Fault fault;
+  DML_CUDA(cudaMemcpyAsync(&fault, queue_.fault, sizeof(fault), cudaMemcpyDeviceToHost, queue_.stream));
+  DML_CUDA(cudaStreamSynchronize(queue_.stream));
+  switch (fault.kind) {
+    case Fault::none: return;
+    case Fault::label:
+      throw std::invalid_argument(
+          fmt::format("[cross_entropy] label {} in row {} is outside [0, {})", fault.value, fault.place, fault.limit));
+    default:
+      throw std::invalid_argument(
+          fmt::format("[gather] index {} at position {} of a table of {} rows", fault.value, fault.place, fault.limit));
+  }
+}
+
+std::span<const double> CudaDevice::marks() {
+  constexpr double kMilli = 1e-3;
+  seconds_.assign(num_marks_, -1.0);
+  for (std::size_t i = 0; i < num_marks_; ++i) {
+    if (!marks_[i].is_set) continue;
+    float milliseconds = 0;
+    DML_CUDA(cudaEventElapsedTime(&milliseconds, start_, marks_[i].event));
+    seconds_[i] = static_cast<double>(milliseconds) * kMilli;
+  }
+  return seconds_;
+}
+
+std::unique_ptr<Communicator> CudaDevice::make_world(Communicator& host, const CommOptions& options) {
+  return make_nccl_world(*this, host, options);
+}
+
+}  // namespace dml::cuda
+
+namespace dml {
+
+std::unique_ptr<Device> make_cuda_device(int ordinal) { return std::make_unique<cuda::CudaDevice>(ordinal); }
+
+GpuCount count_gpus() {
+  GpuCount gpus;
+  const cudaError_t code = cudaGetDeviceCount(&gpus.count);
+  if (code == cudaSuccess && gpus.count > 0) return gpus;
+  gpus.count = 0;
+  gpus.why_none = code == cudaSuccess ? "this machine has no GPU" : cudaGetErrorString(code);
+  return gpus;
+}
+
+}  // namespace dml

@@ -1,0 +1,83 @@
+// A GPU as the device of a rank: one stream of compute work, a workspace, pinned memory for what the host brings, and
+// events as marks. Communication between devices has streams of its own, which it orders against this one by events.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <cuda_runtime_api.h>
+
+#include "kernels/cuda/handles.h"
+#include "kernels/cuda/queue.h"
+#include "runtime/device/device.h"
+
+namespace dml::cuda {
+
+class CudaDevice final : public Device {
+ public:
+  /// Sets the calling thread's current GPU, whose rank's thread it is to be. Throws DeviceError.
+  explicit CudaDevice(int ordinal);
+  ~CudaDevice() override;
+
+  const char* name() const override { return "cuda"; }
+  std::string description() const override;
+  bool shares_host_memory() const override { return false; }
+
+  std::byte* allocate(std::int64_t bytes) override;
+  void release(std::byte* memory) noexcept override;
+  std::int64_t available_bytes() const override;
+
+  void upload(void* to, const void* from, std::size_t bytes) override;
+  void download(void* to, const void* from, std::size_t bytes) override;
+  void* host_side(void* to, std::size_t bytes) override;
+  void publish(void* to) override;
+
+  Kernel bind(const Graph& graph, const Node& node, std::span<const TensorView> inputs,
+              std::span<const TensorView> outputs, const KernelContext& context) override;
+
+  void fill(void* to, std::uint8_t byte, std::size_t bytes) override;
+  void copy(void* to, const void* from, std::size_t bytes) override;
+  void add(float* sum, const float* addend, std::int64_t count) override;
+  void add_scalar(double* sum, const float* addend) override;
+  void sum_of_squares(double* sum, const float* x, std::int64_t count) override;
+  void count_correct(double* count, const float* logits, const std::int64_t* labels, std::int64_t rows,
+                     std::int64_t classes) override;
+  void clip(StepState* state, const double* squares, std::int64_t count, double limit) override;
+  void update(const UpdateRange& range, const OptimizerConfig& optimizer, const StepState* state) override;
+
+  void begin_marks(Clock::time_point start, std::size_t num_marks) override;
+  void mark(std::size_t index) override { mark_on(index, queue_.stream); }
+  void synchronize() override;
+  std::span<const double> marks() override;
+
+  std::unique_ptr<Communicator> make_world(Communicator& host, const CommOptions& options) override;
+
+  /// A mark on a stream of communication.
+  void mark_on(std::size_t index, cudaStream_t stream);
+  cudaStream_t stream() const { return queue_.stream; }
+
+ private:
+  struct Pinned {
+    void* memory = nullptr;
+    std::size_t bytes = 0;
+  };
+  struct Mark {
+    cudaEvent_t event = nullptr;
+    bool is_set = false;
+  };
+  void throw_fault() const;
+
+  int ordinal_;
+  Queue queue_;
+  std::unique_ptr<Handles> handles_;
+  std::map<void*, Pinned> host_sides_;  ///< by the device memory that they are copied to
+  cudaEvent_t start_ = nullptr;
+  std::vector<Mark> marks_;
+  std::size_t num_marks_ = 0;
+  std::vector<double> seconds_;
+};
+
+}  // namespace dml::cuda
