@@ -31,8 +31,8 @@ Tensor floats(Shape shape, const std::vector<float>& values) { return tensor(Dat
 Tensor indices(Shape shape, const std::vector<std::int64_t>& values) { return tensor(DataType::i64, shape, values); }
 Tensor flags(Shape shape, const std::vector<std::uint8_t>& values) { return tensor(DataType::boolean, shape, values); }
 
-const StepState kState{3, 42, 0.1f, 0.5f, 1, 1, 1};
-const StepState kInUse{3, 42, 0.1f, 0.5f, 1, 1, 1, false};
+const StepState kState{.step = 3, .seed = 42, .learning_rate = 0.1, .loss_scale = 0.5F};
+const StepState kInUse{.step = 3, .seed = 42, .learning_rate = 0.1, .loss_scale = 0.5F, .trains = false};
 
 /// One operation on its own: its outputs are shaped by its own rule, bound and executed.
 std::vector<Tensor> execute(std::string_view name, std::vector<Tensor> inputs, Attributes attrs = {},
