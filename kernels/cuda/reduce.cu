@@ -119,6 +119,12 @@ int row_groups(std::int64_t results, std::int64_t elems) {
   return static_cast<int>(std::clamp(elems / kElemsThatPay, std::int64_t{1}, kMaxGroups));
 }
 
+// A function of its own: GCC 12 leaves kernels out that only a generic lambda names, without its parameters.
+template <typename T>
+void add_row_groups(T* y, const RowSums& sums, const double* of_groups, const Queue& queue) {
+  launch<kernels::sum_row_groups<T>>(blocks_of(sums.count, kWideRow), kWideRow, 0, queue, y, sums, of_groups);
+}
+
 template <typename T>
 void reduce_rows(T* y, const T* x, const ReducePlan& plan, double factor, const Queue& queue) {
   const std::int64_t elems = plan.reduced.count * plan.inner;
@@ -136,9 +142,7 @@ void reduce_rows(T* y, const T* x, const ReducePlan& plan, double factor, const 
     double* const of_groups = sums.groups > 1 ? workspace<double>(queue, sums.count * sums.groups) : nullptr;
     const dim3 grid(blocks_of(sums.count, Row::kRows), static_cast<unsigned>(sums.groups));
     launch<kernels::sum_rows<threads, elems_of_pack, T>>(grid, Row::kBlock, 0, queue, y, x, sums, of_groups);
-    if (sums.groups > 1) {
-      launch<kernels::sum_row_groups<T>>(blocks_of(sums.count, kWideRow), kWideRow, 0, queue, y, sums, of_groups);
-    }
+    if (sums.groups > 1) add_row_groups(y, sums, of_groups, queue);
   });
 }
 

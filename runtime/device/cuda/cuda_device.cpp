@@ -202,12 +202,35 @@ namespace dml {
 
 std::unique_ptr<Device> make_cuda_device(int ordinal) { return std::make_unique<cuda::CudaDevice>(ordinal); }
 
+namespace {
+
+/// "13.0" of 13000.
+std::string version_text(int version) { return fmt::format("{}.{}", version / 1000, version % 1000 / 10); }
+
+std::string why_no_driver() {
+  int driver = 0;
+  int runtime = 0;
+  static_cast<void>(cudaDriverGetVersion(&driver));
+  static_cast<void>(cudaRuntimeGetVersion(&runtime));
+  if (driver == 0) return "no NVIDIA driver is installed";
+  return fmt::format("the NVIDIA driver is one for CUDA {}, and {} is needed", version_text(driver),
+                     version_text(runtime));
+}
+
+}  // namespace
+
 GpuCount count_gpus() {
   GpuCount gpus;
   const cudaError_t code = cudaGetDeviceCount(&gpus.count);
   if (code == cudaSuccess && gpus.count > 0) return gpus;
+  static_cast<void>(cudaGetLastError());
   gpus.count = 0;
-  gpus.why_none = code == cudaSuccess ? "this machine has no GPU" : cudaGetErrorString(code);
+  switch (code) {
+    case cudaSuccess:
+    case cudaErrorNoDevice: gpus.why_none = "there is no GPU that can be used"; break;
+    case cudaErrorInsufficientDriver: gpus.why_none = why_no_driver(); break;
+    default: gpus.why_none = cudaGetErrorString(code);
+  }
   return gpus;
 }
 
