@@ -186,7 +186,8 @@ def a_killed_rank_says_so(trial):
     job = trial.submit(BOTH_NODES, "--run r", steps=100000)
     trial.wait_for_steps("r")
     found = subprocess.run(["pgrep", "-f", "--", f"--steps 100000 .*--run r "], capture_output=True, text=True, check=True)
-    ranks = [pid for pid in found.stdout.split() if Path(os.readlink(f"/proc/{pid}/exe")).name == "dmltrain"]
+    ranks = [pid for pid in found.stdout.split() if os.readlink(f"/proc/{pid}/exe") == str(trial.binary)]
+    assert ranks, f"no rank runs: {trial.log(job)}"
     os.kill(int(ranks[-1]), signal.SIGKILL)
     assert trial.wait_for_end(job) == ["FAILED"], trial.log(job)
     assert "failed with exit code" in trial.log(job).splitlines()[-1], trial.log(job)
