@@ -56,9 +56,11 @@ inline Operation operation(std::string name, std::vector<Range> ranges, std::fun
 /// for a range outside of its allocation (reported on stderr), the sticky error of an earlier fault.
 cudaError_t enqueue(cudaStream_t stream, Operation operation);
 
-/// The code with which this call of `api` shall fail by EMULATOR_FAIL, or 0. Called first in every entry point; counts
-/// calls and sleeps by EMULATOR_DELAY. The code is of the library's own type.
+/// The code with which this call of `api` shall fail by EMULATOR_FAIL, 0, or kLeftOut: it returns success and does
+/// nothing. Called first in every entry point; counts calls and sleeps by EMULATOR_DELAY. The code is of the library's
+/// own type.
 int injected(const char* api);
+inline constexpr int kLeftOut = 0x3fff;  // no code of any library
 
 /// Whether the fault of an asynchronous operation was injected for this call (EMULATOR_FAIL=api:n:async): for what
 /// libraries report later, as ncclCommGetAsyncError does. Counts apart from `injected`.
@@ -80,12 +82,5 @@ std::string range_fault(const void* address, std::size_t bytes);
 
 /// A number drawn from EMULATOR_SEED and `what`; the same in every run: for choices that a real library makes at will.
 std::uint64_t draw(std::string_view what);
-
-/// Reads one scalar of device or host memory as an operation would; for pointers that may be either. Only inside of
-/// run.
-template <typename T>
-T scalar(const void* address) {
-  return *static_cast<const T*>(address);
-}
 
 }  // namespace dml::emulator

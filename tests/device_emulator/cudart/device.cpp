@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "tests/device_emulator/cudart/device.h"
 #include "tests/device_emulator/cudart/entry.h"
 #include "tests/device_emulator/engine/memory.h"
 #include "tests/device_emulator/engine/settings.h"
@@ -25,15 +26,21 @@ struct Model {
   std::size_t shared_per_block_optin;
   int l2_bytes;
 };
+constexpr Model kV100 = {"Tesla V100-SXM2-32GB (emulated)", 7, 80, 96u << 10, 96u << 10, 6 << 20};
 constexpr Model kA100 = {"NVIDIA A100-SXM4-80GB (emulated)", 8, 108, 164u << 10, 163u << 10, 40 << 20};
 constexpr Model kH100 = {"NVIDIA H100 80GB HBM3 (emulated)", 9, 132, 228u << 10, 227u << 10, 50 << 20};
 
-const Model& model() { return settings().model == "h100" ? kH100 : kA100; }
+const Model& model() {
+  if (settings().model == "v100") return kV100;
+  return settings().model == "h100" ? kH100 : kA100;
+}
 bool is_device(int device) { return device >= 0 && device < settings().devices; }
 
 }  // namespace
 
 int current_device() { return device_in_use; }
+std::size_t shared_bytes_optin() { return model().shared_per_block_optin; }
+int driver_version() { return settings().driver_version == 0 ? CUDART_VERSION : settings().driver_version; }
 
 }  // namespace dml::emulator
 
@@ -174,7 +181,7 @@ cudaError_t cudaRuntimeGetVersion(int* version) {
 
 cudaError_t cudaDriverGetVersion(int* version) {
   DML_ENTER("cudaDriverGetVersion");
-  *version = CUDART_VERSION;
+  *version = dml::emulator::driver_version();
   return cudaSuccess;
 }
 

@@ -7,7 +7,8 @@
 
 namespace dml::emulator {
 
-/// The calling thread's last error becomes `code`, unless that is success. Returns it.
+/// The calling thread's last error becomes `code`, unless that is success. Returns it; success for a call that is left
+/// out.
 cudaError_t failed(cudaError_t code);
 
 /// Success, or why a call of `api` cannot go on: an injected failure, an earlier fault of running work, a call from

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "tests/device_emulator/cudart/device.h"
 #include "tests/device_emulator/cudart/entry.h"
 #include "tests/device_emulator/engine/block.h"
 #include "tests/device_emulator/engine/kernels.h"
@@ -46,7 +47,7 @@ cudaError_t launch(const void* function, dim3 grid, dim3 block, void** arguments
   const Packed packed = pack(*found.kernel, arguments);
   const Kernel* kernel = found.kernel;
   const char* name = found.name.c_str();
-  static std::uint64_t number = 0;
+  static thread_local std::uint64_t number = 0;
   const std::uint64_t seed = number++;
   return enqueue(stream, operation(name, {}, [=] {
                    run_grid({kernel, name, grid, block, shared_bytes, seed}, packed->data());
@@ -85,7 +86,7 @@ cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribu
   DML_ENTER("cudaFuncSetAttribute");
   if (attribute == cudaFuncAttributePreferredSharedMemoryCarveout) return cudaSuccess;
   if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return failed(cudaErrorInvalidValue);
-  const int most = (dml::emulator::settings().model == "h100" ? 227 : 163) << 10;
+  const auto most = static_cast<int>(dml::emulator::shared_bytes_optin());
   if (value < 0 || value > most) return failed(cudaErrorInvalidValue);
   dml::emulator::set_shared_limit(function, static_cast<std::size_t>(value));
   return cudaSuccess;

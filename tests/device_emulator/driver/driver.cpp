@@ -2,6 +2,7 @@
 #include <cuda.h>
 #include <cuda_runtime_api.h>
 
+#include "tests/device_emulator/cudart/device.h"
 #include "tests/device_emulator/emulator.h"
 
 namespace {
@@ -16,7 +17,7 @@ CUresult cuInit(unsigned) { return entered("cuInit"); }
 
 CUresult cuDriverGetVersion(int* version) {
   if (const CUresult code = entered("cuDriverGetVersion"); code != CUDA_SUCCESS) return code;
-  *version = CUDART_VERSION;
+  *version = dml::emulator::driver_version();
   return CUDA_SUCCESS;
 }
 

@@ -99,6 +99,13 @@ class Runner {
 thread_local std::unique_ptr<Runner> owned_runner;
 __thread Runner* runner;  // the same, without a look whether it is initialised
 
+// A barrier that a test leaves out, to see whether it is missed.
+bool is_left_out(const Site& site) {
+  const std::string& barrier = settings().skip_barrier;
+  const std::string place = std::string(site.file) + ":" + std::to_string(site.line);
+  return place.size() >= barrier.size() && place.compare(place.size() - barrier.size(), barrier.size(), barrier) == 0;
+}
+
 std::string text_of(const Site& site) {
   return " " + std::string(site.file) + ":" + std::to_string(site.line) + ":" + std::to_string(site.column);
 }
@@ -370,7 +377,10 @@ long long clock_of_device() {
       .count();
 }
 
-void wait_for_block(const Site& site) { runner->wait_for_block(site); }
+void wait_for_block(const Site& site) {
+  if (!settings().skip_barrier.empty() && is_left_out(site)) return;
+  runner->wait_for_block(site);
+}
 int vote_of_block(bool predicate, Vote vote, const Site& site) { return runner->vote(predicate, vote, site); }
 const std::uint64_t* exchange_in_warp(unsigned mask, std::uint64_t value, unsigned& present) {
   return runner->exchange(mask, value, present);

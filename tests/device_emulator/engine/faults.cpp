@@ -93,7 +93,8 @@ int injected(const char* api) {
   const Rule* failure = matching(all.failures, api, call);
   lock.unlock();
   if (delay != nullptr) std::this_thread::sleep_for(std::chrono::milliseconds(std::atol(delay->value.c_str())));
-  return failure == nullptr || failure->value == "async" ? 0 : std::atoi(failure->value.c_str());
+  if (failure == nullptr || failure->value == "async") return 0;
+  return failure->value == "skip" ? kLeftOut : std::atoi(failure->value.c_str());
 }
 
 bool injected_async(const char* api) {

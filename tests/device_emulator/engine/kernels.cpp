@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
@@ -20,7 +21,7 @@ constexpr std::size_t kSharedWithoutAsking = 48u << 10;
 struct Registry {
   std::recursive_mutex mutex;  // libraries add their kernels while they are opened
   std::unordered_map<const void*, Kernel> by_function;
-  std::unordered_map<std::string, const Kernel*> by_name;
+  std::map<std::string, const Kernel*> by_name;
   std::unordered_map<const void*, std::string> host_names;
   std::unordered_map<const void*, FoundKernel> found;
   std::unordered_map<const void*, std::size_t> shared_limits;
@@ -88,6 +89,14 @@ const FoundKernel& find_kernel(const void* host_function) {
     found = {kernel == all.by_name.end() ? nullptr : kernel->second, readable(name->second)};
   }
   return all.found[host_function] = found;
+}
+
+bool is_in_kernel(const std::string& name) {
+  auto& all = registry();
+  const std::lock_guard lock(all.mutex);
+  // Of names in order, the last one that is not greater than `name` is its longest prefix, if there is one.
+  auto next = all.by_name.upper_bound(name);
+  return next != all.by_name.begin() && name.rfind((--next)->first + "E", 0) == 0;
 }
 
 std::size_t shared_limit(const void* host_function) {

@@ -17,6 +17,9 @@ struct FoundKernel {
 };
 const FoundKernel& find_kernel(const void* host_function);
 
+/// Whether a mangled name is that of something declared in a kernel.
+bool is_in_kernel(const std::string& name);
+
 /// Most bytes of dynamic shared memory that a launch may ask for.
 std::size_t shared_limit(const void* host_function);
 void set_shared_limit(const void* host_function, std::size_t bytes);

@@ -49,10 +49,13 @@ Settings read() {
   all.devices = static_cast<int>(number_of("EMULATOR_DEVICES", 1));
   all.memory_bytes = number_of("EMULATOR_MEMORY_MB", 4096) << 20;
   all.model = text_of("EMULATOR_MODEL", "a100");
-  if (all.model != "a100" && all.model != "h100")
-    violation("EMULATOR_MODEL=" + all.model + " is neither a100 nor h100");
+  if (all.model != "v100" && all.model != "a100" && all.model != "h100") {
+    violation("EMULATOR_MODEL=" + all.model + " is none of v100, a100, h100");
+  }
+  all.driver_version = static_cast<int>(number_of("EMULATOR_DRIVER", 0));
   all.kernels = text_of("EMULATOR_KERNELS", "");
   all.fail = text_of("EMULATOR_FAIL", "");
+  all.skip_barrier = text_of("EMULATOR_SKIP_BARRIER", "");
   all.delay = text_of("EMULATOR_DELAY", "");
   all.count_file = text_of("EMULATOR_COUNT", "");
   all.protect = number_of("EMULATOR_PROTECT", 0) != 0;
@@ -75,8 +78,8 @@ std::uint64_t mixed(std::uint64_t x) {
 }  // namespace
 
 const Settings& settings() {
-  static const Settings all = read();
-  return all;
+  static const auto* all = new Settings(read());  // threads of the device may outlive the end of main
+  return *all;
 }
 
 std::uint64_t draw(std::uint64_t a, std::uint64_t b, std::uint64_t c) {

@@ -17,9 +17,11 @@ struct Settings {
   std::uint64_t seed = 1;  ///< EMULATOR_SEED
   int devices = 1;         ///< EMULATOR_DEVICES
   std::size_t memory_bytes = 0;      ///< EMULATOR_MEMORY_MB of each device
-  std::string model;                 ///< EMULATOR_MODEL: a100 or h100
+  std::string model;                 ///< EMULATOR_MODEL: v100, a100 or h100
   std::string kernels;               ///< EMULATOR_KERNELS: libraries of emulated kernels, separated by ':'
   std::string fail;                  ///< EMULATOR_FAIL: api:n:code, separated by ','
+  std::string skip_barrier;          ///< EMULATOR_SKIP_BARRIER: file:line of a __syncthreads() that does nothing
+  int driver_version = 0;            ///< EMULATOR_DRIVER, as 12040; 0: as the runtime's
   std::string delay;                 ///< EMULATOR_DELAY: api:n:milliseconds, separated by ','
   std::string count_file;            ///< EMULATOR_COUNT: where the calls of every entry point are counted, at exit
   bool protect = false;              ///< EMULATOR_PROTECT: device memory cannot be addressed by the host

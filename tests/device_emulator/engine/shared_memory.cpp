@@ -17,28 +17,22 @@ constexpr std::size_t kGuardBytes = 256;
 #endif
 constexpr unsigned char kGuard = 0xfd;
 constexpr unsigned char kPoison = 0xff;  // NaN in every format
-// A library of many kernels has more __shared__ variables than it pays to fill for each block.
-constexpr std::size_t kMostPoisoned = 96u << 10;
 
 struct Search {
   std::uintptr_t address;
   void* memory;
-  std::size_t bytes;
 };
 
 int look(dl_phdr_info* library, std::size_t, void* user) {
   auto& search = *static_cast<Search*>(user);
   bool found = false;
-  std::size_t bytes = 0;
   for (int i = 0; i < library->dlpi_phnum; ++i) {
     const auto& part = library->dlpi_phdr[i];
     const std::uintptr_t begin = library->dlpi_addr + part.p_vaddr;
     if (part.p_type == PT_LOAD && search.address >= begin && search.address < begin + part.p_memsz) found = true;
-    if (part.p_type == PT_TLS) bytes = part.p_memsz;
   }
   if (!found) return 0;
   search.memory = library->dlpi_tls_data;
-  search.bytes = bytes;
   return 1;
 }
 
@@ -49,11 +43,11 @@ void SharedMemory::Free::operator()(void* memory) const { std::free(memory); }
 void SharedMemory::prepare(const Kernel& kernel, std::size_t dynamic_bytes) {
   if (of_kernel_ != kernel.function) {
     if (kernel.touch_shared != nullptr) kernel.touch_shared();
-    Search search{reinterpret_cast<std::uintptr_t>(kernel.function), nullptr, 0};
+    Search search{reinterpret_cast<std::uintptr_t>(kernel.function), nullptr};
     dl_iterate_phdr(look, &search);
     of_kernel_ = kernel.function;
-    static_ = search.memory;
-    static_bytes_ = search.memory == nullptr ? 0 : search.bytes;
+    static_ = static_cast<char*>(search.memory);
+    variables_ = static_ == nullptr ? std::vector<SharedVariable>() : shared_variables_of(kernel.function);
   }
   if (dynamic_bytes == dynamic_bytes_) return;
   dynamic_bytes_ = dynamic_bytes;
@@ -63,7 +57,7 @@ void SharedMemory::prepare(const Kernel& kernel, std::size_t dynamic_bytes) {
 }
 
 void SharedMemory::poison() {
-  if (static_bytes_ != 0 && static_bytes_ <= kMostPoisoned) std::memset(static_, kPoison, static_bytes_);
+  for (const SharedVariable& variable : variables_) std::memset(static_ + variable.offset, kPoison, variable.bytes);
   if (dynamic_bytes_ == 0) return;
   std::memset(dynamic_.get(), kPoison, dynamic_bytes_);
   std::memset(static_cast<char*>(dynamic_.get()) + dynamic_bytes_, kGuard, kGuardBytes);

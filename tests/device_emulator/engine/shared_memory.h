@@ -5,7 +5,9 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "tests/device_emulator/engine/shared_variables.h"
 #include "tests/device_emulator/engine/thread.h"
 
 namespace dml::emulator {
@@ -25,8 +27,8 @@ class SharedMemory {
     void operator()(void* memory) const;
   };
 
-  void* static_ = nullptr;
-  std::size_t static_bytes_ = 0;
+  char* static_ = nullptr;  // the library's thread-local variables on this thread
+  std::vector<SharedVariable> variables_;
   const void* of_kernel_ = nullptr;
   std::unique_ptr<void, Free> dynamic_;
   std::size_t dynamic_bytes_ = 0;
