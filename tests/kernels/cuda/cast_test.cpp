@@ -9,8 +9,8 @@ namespace {
 
 class CudaCast : public testing::DeviceTest {};
 
-constexpr DataType kTypes[] = {DataType::f32, DataType::f64, DataType::f16, DataType::bf16,
-                               DataType::i64, DataType::i32, DataType::u8,  DataType::boolean};
+constexpr DataType kCastTypes[] = {DataType::f32, DataType::f64, DataType::f16, DataType::bf16,
+                                   DataType::i64, DataType::i32, DataType::u8,  DataType::boolean};
 
 /// Numbers at the borders of every type, of odd count.
 std::vector<double> numbers() {
@@ -25,12 +25,12 @@ std::vector<double> numbers() {
 TEST_F(CudaCast, EveryPairOfTypesEqualsTheCpu) {
   auto values = numbers();
   const auto n = static_cast<std::int64_t>(values.size());
-  for (const DataType from : kTypes) {
+  for (const DataType from : kCastTypes) {
     std::vector<std::uint8_t> x(values.size() * size_of(from));
     const TensorView source{x.data(), from, {n}};
     cpu::cast(source, {values.data(), DataType::f64, {n}});
     auto* const device_x = upload(x);
-    for (const DataType to : kTypes) {
+    for (const DataType to : kCastTypes) {
       std::vector<std::uint8_t> expected(values.size() * size_of(to));
       cpu::cast({expected.data(), to, {n}}, source);
       const auto bytes = static_cast<std::int64_t>(expected.size());

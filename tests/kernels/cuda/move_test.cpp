@@ -19,7 +19,7 @@ class CudaMove : public DeviceTest {
   }
 };
 
-constexpr DataType kTypes[] = {DataType::u8, DataType::bf16, DataType::f32, DataType::i64};
+constexpr DataType kMovedTypes[] = {DataType::u8, DataType::bf16, DataType::f32, DataType::i64};
 
 struct TransposeCase {
   Shape x;
@@ -39,7 +39,7 @@ const std::vector<TransposeCase> kTransposeCases = {
 
 TEST_F(CudaMove, TransposeEqualsTheCpu) {
   for (const TransposeCase& c : kTransposeCases) {
-    for (const DataType type : kTypes) {
+    for (const DataType type : kMovedTypes) {
       const std::size_t size = size_of(type);
       const std::int64_t bytes = c.x.num_elements() * static_cast<std::int64_t>(size);
       const auto x = bytes_of(bytes);
