@@ -39,7 +39,7 @@ inline void expect_near(const std::vector<float>& result, const std::vector<floa
                         const std::string& what) {
   ASSERT_EQ(result.size(), reference.size()) << what;
   for (std::size_t i = 0; i < result.size(); ++i) {
-    if (std::isnan(reference[i]) && std::isnan(result[i])) continue;
+    if (result[i] == reference[i] || (std::isnan(reference[i]) && std::isnan(result[i]))) continue;
     const double difference = std::abs(static_cast<double>(result[i]) - static_cast<double>(reference[i]));
     ASSERT_LE(difference, tolerance * (1 + std::abs(static_cast<double>(reference[i]))))
         << what << " at " << i << ": " << result[i] << " for " << reference[i];
