@@ -114,11 +114,12 @@ void RankState::make_channels() {
   const Mesh& mesh = partition().mesh;
   const int rank = partition().rank;
   const Placement& placement = partition().placement;
-  for (int from = 0; from + 1 < placement.num_stages(); ++from) {
-    if (placement.position(from) == placement.position(from + 1)) continue;
+  for (int stage = 0; stage + 1 < placement.num_stages(); ++stage) {
+    if (placement.position(stage) == placement.position(stage + 1)) continue;
     for (const bool forward : {true, false}) {
-      const int sender = placement.position(forward ? from : from + 1);
-      const int receiver = placement.position(forward ? from + 1 : from);
+      const int from = forward ? stage : stage + 1;
+      const int sender = placement.position(from);
+      const int receiver = placement.position(forward ? stage + 1 : stage);
       const bool member = partition().at.p == sender || partition().at.p == receiver;
       const int color = member ? mesh.group_color(rank, Axis::pipeline) : mesh.world_size() + rank;
       auto group = groups_.devices->split(color, partition().at.p == sender ? 0 : 1);
