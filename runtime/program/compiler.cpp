@@ -177,8 +177,7 @@ void Compiler::append_node(std::int32_t id) {
 
 Communicator* Compiler::group_of(const Task& t) const {
   if (t.kind == TaskKind::send || t.kind == TaskKind::receive) {
-    const auto channel = in_.groups.channels.find(t.channel);
-    return channel == in_.groups.channels.end() ? in_.groups.devices : channel->second.get();
+    return in_.groups.channels.empty() ? in_.groups.devices : in_.groups.channels.at(t.channel).get();
   }
   if (t.axis == Axis::world) return in_.groups.devices;
   if (t.queue == QueueId::tensor_comm) return in_.groups.tensor.get();
