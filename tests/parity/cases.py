@@ -2,6 +2,7 @@
 microbatches, run over threads or over MPI processes."""
 
 import itertools
+import zlib
 from dataclasses import dataclass, replace
 
 LAYOUTS = [
@@ -14,7 +15,7 @@ MICROBATCHES = [1, 2, 3, 4]
 OPTIMIZERS = ["sgd", "adamw"]
 FACTORS = [LAYOUTS, MODES, SCHEDULES, MICROBATCHES, OPTIMIZERS]
 # Fields that a case's name holds only where they differ from the default.
-UNUSUAL = {"isa": ["portable", "avx2"], "comm": ["mpi"], "collectives": ["library"], "means": ["module"]}
+UNUSUAL = {"isa": ["portable", "avx2"], "comm": ["mpi"], "collectives": ["library"], "device": ["cuda"], "means": ["module"]}
 STEPS = 20
 SHORT = 5  # steps where there are many cases of one model
 
@@ -39,6 +40,7 @@ class Case:
     isa: str = "auto"
     comm: str = "thread"
     collectives: str = "own"
+    device: str = "cpu"
     means: str = "file"
 
     @property
@@ -49,7 +51,7 @@ class Case:
     @property
     def reorders(self):
         """Whether sums are in another order than on one rank with all that this processor can do."""
-        return self.layout[2] > 1 or self.isa != "auto"
+        return self.layout[2] > 1 or self.isa != "auto" or self.device != "cpu"
 
     def __str__(self):
         layout = ",".join(map(str, self.layout))
@@ -74,6 +76,7 @@ class Case:
             "model": fixture.model, "data": fixture.data, "optimizer": self.optimizer, "lr": rates["lr"],
             "steps": self.steps, "d": d, "p": p, "t": t, "microbatches": self.microbatches,
             "tensor-mode": self.mode, "schedule": self.schedule, "run": run, "dump": dump, "deadline": 60,
+            "device": self.device,
         }  # fmt: skip
         if self.optimizer == "sgd":
             options["momentum"] = rates["momentum"]
@@ -183,4 +186,18 @@ def mpi(fixtures):
     return cases
 
 
-SUITES = {suite.__name__: suite for suite in (quick, full, product, mpi)}
+def gpu(fixtures):
+    """Every fixture on one GPU and at one more layout, the main model at several over threads and over processes."""
+    chosen = []
+    for name, fixture in fixtures.items():
+        fitting = [case for case in rows(name, fixture, SHORT) if case.world > 1]
+        drawn = zlib.crc32(name.encode()) % len(fitting)
+        chosen += [Case(name, steps=SHORT, optimizer="adamw"), fitting[drawn]]
+    for number, layout in enumerate(MPI_LAYOUTS[1:]):
+        for comm in ("thread", "mpi"):
+            chosen.append(Case(MAIN_MODEL, layout, microbatches=2, comm=comm, steps=SHORT,
+                               optimizer=OPTIMIZERS[number % 2]))  # fmt: skip
+    return [replace(case, device="cuda") for case in chosen]
+
+
+SUITES = {suite.__name__: suite for suite in (quick, full, product, mpi, gpu)}

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Trains the fixtures through the command line and compares losses, logits, gradients and final weights with PyTorch's.
 
-    tests/parity/parity.py [--suite quick|full|product|mpi] [--only TEXT] [--case CASE] [--list]
+    tests/parity/parity.py [--suite quick|full|product|mpi|gpu] [--only TEXT] [--case CASE] [--list]
+                            [--device cuda] [--emulator build/emulator]
 
 Prints one line a case, and 'N of M' at the end; for a case that is off, also the commands that reproduce it.
 """
 
 import argparse
+import dataclasses
 import sys
 import tempfile
 import time
@@ -28,14 +30,17 @@ def parse_arguments():
     parser.add_argument("--case", action="append", default=[], help="this case, as its line names it")
     parser.add_argument("--list", action="store_true", help="only name the cases")
     parser.add_argument("--workers", type=int, default=1, help="cases at a time")
+    parser.add_argument("--device", choices=["cpu", "cuda"], help="run the cases there; default: where each says")
+    parser.add_argument("--emulator", type=Path, metavar="DIR", help="the emulated GPU's libraries stand in for NVIDIA's")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep run folders and dumps here")
     return parser.parse_args()
 
 
-def judge_case(case, fixture, binary, folder):
+def judge_case(case, fixture, arguments, folder):
     """Runs one case. Returns the findings, the worst first; throws RunFailed."""
     run, dump = folder / "run", folder / "dump.safetensors"
-    runner.execute(case.command(binary, fixture, run, dump))
+    emulated = runner.emulated(arguments.emulator, str(case)) if arguments.emulator else None
+    runner.execute(case.command(arguments.binary, fixture, run, dump), emulated)
     if case.means == "module":
         return [judge.compare_losses(fixture, case.optimizer, runner.losses(run), ".module")]
     return judge.compare(fixture, case.optimizer, case.steps, runner.losses(run), runner.dumped(dump), case.reorders)
@@ -45,7 +50,7 @@ def report(case, fixture, arguments, folder):
     """Runs one case, prints its line, and says whether it agrees."""
     begin = time.monotonic()
     try:
-        findings = judge_case(case, fixture, arguments.binary, folder)
+        findings = judge_case(case, fixture, arguments, folder)
         worst = findings[0]
         agrees = worst.share <= 1
         what = f"{worst.name}: {worst.error:.2g}, allowed {worst.allowed:.2g} (worst of {len(findings)})"
@@ -54,8 +59,12 @@ def report(case, fixture, arguments, folder):
     lines = [f"{'ok ' if agrees else 'OFF'} {case}  {time.monotonic() - begin:.1f} s  {what}"]
     if not agrees:
         command = case.command(arguments.binary, fixture, "RUN", "dump.safetensors")
-        lines.append(f"    again: tests/parity/parity.py --case {case}")
-        lines.append(f"    alone: {runner.shown(command)}")
+        again, alone = "", ""
+        if arguments.emulator:
+            again = f"--emulator {runner.relative(arguments.emulator)} "
+            alone = runner.settings(runner.emulated(arguments.emulator, str(case))) + " "
+        lines.append(f"    again: tests/parity/parity.py {again}--case {case}")
+        lines.append(f"    alone: {alone}{runner.shown(command)}")
     print("\n".join(lines), flush=True)
     return agrees
 
@@ -81,9 +90,22 @@ def left_out(fixtures):
 def main():
     arguments = parse_arguments()
     arguments.binary = arguments.binary.resolve()
+    if arguments.emulator:
+        arguments.emulator = arguments.emulator.resolve()
+        if not (arguments.emulator / "libcudart.so.13").is_file():
+            print(f"skipped: {arguments.emulator} holds no emulated GPU: this build is one without CUDA")
+            return 77
     stems = sorted(path.stem for path in arguments.fixtures.resolve().glob("*.safetensors"))
     fixtures = {stem: judge.Fixture(arguments.fixtures.resolve(), stem) for stem in stems}
     chosen = [cases.Case.parse(text) for text in arguments.case] or cases.SUITES[arguments.suite](fixtures)
+    if arguments.suite == "gpu" and not arguments.emulator:
+        gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
+        chosen = [case for case in chosen if case.world <= gpus]
+        if gpus == 0:
+            print("skipped: no GPU is here")
+            return 77
+    if arguments.device:
+        chosen = [dataclasses.replace(case, device=arguments.device) for case in chosen]
     chosen = [case for case in chosen if arguments.only in str(case)]
     if arguments.list:
         print("\n".join(map(str, chosen)))

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import subprocess
+import zlib
 from pathlib import Path
 
 import tensors
@@ -12,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "tests" / "data" / "fixtures"
 BINARY = ROOT / "build" / "bin" / "dmltrain"
 TIME_LIMIT_S = 300
+POLICIES = ["eager", "lazy", "lifo", "random"]  # of the emulated GPU: when work on streams is done
 
 
 class RunFailed(Exception):
@@ -25,6 +27,23 @@ def environment():
 
 
 ENVIRONMENT = environment()
+
+
+def emulated(folder, text):
+    """The environment in which programs find the emulated GPUs of `folder`; the order of their work is drawn from `text`."""
+    drawn = zlib.crc32(text.encode())
+    return {
+        "LD_LIBRARY_PATH": ":".join([str(folder), *filter(None, [ENVIRONMENT.get("LD_LIBRARY_PATH")])]),
+        "EMULATOR_KERNELS": str(folder / "libdml_kernels_emulated.so"),
+        "EMULATOR_DEVICES": "8",
+        "EMULATOR_POLICY": POLICIES[drawn % len(POLICIES)],
+        "EMULATOR_SEED": str(drawn // len(POLICIES) % 1000),
+    }
+
+
+def settings(variables):
+    """Variables as they stand before a command in a shell."""
+    return " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
 
 
 def relative(path):
