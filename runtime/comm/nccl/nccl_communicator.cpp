@@ -101,7 +101,7 @@ NcclCommunicator::~NcclCommunicator() {
       try {
         await_ready(comm_, host_, groups_->deadline, "ncclCommFinalize");
       } catch (const Error&) {
-        abort();
+        withdraw_all();
       }
     }
     if (comm_ != nullptr) static_cast<void>(idle ? nccl().destroy(comm_) : nccl().abort(comm_));
@@ -256,7 +256,7 @@ void NcclCommunicator::progress() {
   try {
     host_.progress();
   } catch (const Error&) {
-    abort();
+    withdraw_all();
     throw;
   }
 }
@@ -302,7 +302,7 @@ void NcclCommunicator::join(Ticket ticket) {
 void NcclCommunicator::check(ncclResult_t code, const char* call) {
   if (code == ncclSuccess || code == ncclInProgress) return;
   const std::string text = fmt::format("[{}] rank {}: {}", call, rank(), reason(code, comm_));
-  abort();
+  withdraw_all();
   throw CommError(text);
 }
 
@@ -312,12 +312,12 @@ void NcclCommunicator::settle(ncclResult_t code, const char* call) {
   try {
     await_ready(comm_, host_, groups_->deadline, call);
   } catch (const Error&) {
-    abort();
+    withdraw_all();
     throw;
   }
 }
 
-void NcclCommunicator::abort() noexcept {
+void NcclCommunicator::withdraw_all() noexcept {
   for (NcclCommunicator* group : groups_->all) {
     if (group->comm_ != nullptr) static_cast<void>(nccl().abort(group->comm_));
     group->comm_ = nullptr;
@@ -325,7 +325,7 @@ void NcclCommunicator::abort() noexcept {
 }
 
 void NcclCommunicator::fail(const std::string& reason) noexcept {
-  abort();
+  withdraw_all();
   host_.fail(reason);
 }
 

@@ -13,8 +13,6 @@
 #include <utility>
 #include <vector>
 
-#include <cuda_runtime_api.h>
-
 #include "runtime/comm/communicator.h"
 #include "runtime/comm/nccl/nccl_library.h"
 
@@ -80,7 +78,7 @@ class NcclCommunicator final : public Communicator {
   void settle(ncclResult_t code, const char* call);
   void throw_async_errors();
   [[noreturn]] void throw_late(const Pending& pending, std::chrono::milliseconds waited);
-  void abort() noexcept;
+  void withdraw_all() noexcept;
 
   CudaDevice& device_;
   Communicator& host_;
