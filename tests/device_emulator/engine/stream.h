@@ -20,8 +20,9 @@ using TaskPointer = std::shared_ptr<Task>;
 struct Task : std::enable_shared_from_this<Task> {
   enum State { waits, runs, polls, done };
 
-  std::uint64_t number = 0;  ///< in the order of issue
-  std::uint64_t draw = 0;    ///< by (seed, stream, place in the stream)
+  std::uint64_t number = 0;   ///< in the order of issue
+  std::uint64_t draw = 0;     ///< by (seed, stream, place in the stream)
+  bool is_held_back = false;  ///< the random policy runs it when it is wanted only
   CUstream_st* stream = nullptr;
   std::string name;
   std::vector<Range> ranges;

@@ -2,10 +2,6 @@
 // kernels are compiled for the emulated device. What is missing here does not compile: no inline PTX, textures, wmma.
 #pragma once
 
-#if defined(__CUDACC__)
-#error "the emulated device language is for the host's compiler"
-#endif
-
 // The toolkit's headers leave these alone where they are defined. A block runs on one thread of the operating system.
 #define __shared__ static thread_local
 #define __launch_bounds__(...)
