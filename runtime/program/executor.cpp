@@ -221,6 +221,8 @@ void Executor::rethrow(const Instruction& instruction) const {
     throw TimeoutError(fmt::format("{} ({})", error.what(), where));
   } catch (const CommError& error) {
     throw CommError(fmt::format("{} ({})", error.what(), where));
+  } catch (const DeviceError& error) {
+    throw DeviceError(fmt::format("{} ({})", error.what(), where));
   } catch (const ModelError& error) {
     throw ModelError(fmt::format("{} ({})", error.what(), where));
   }

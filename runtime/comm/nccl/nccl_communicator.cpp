@@ -112,6 +112,37 @@ NcclCommunicator::~NcclCommunicator() {
   if (stream_ != nullptr) static_cast<void>(cudaStreamDestroy(stream_));
 }
 
+template <typename Operation>
+Ticket NcclCommunicator::post(Kind kind, TensorView view, int peer, const Operation& operation) {
+  const auto marks = std::exchange(marks_, std::nullopt);
+  const bool carries = comm_ != nullptr && view.data != nullptr && view.num_elements() > 0;
+  const cudaStream_t stream = carries ? stream_ : device_.stream();
+  if (carries) {
+    DML_CUDA(cudaEventRecord(posted_, device_.stream()));
+    DML_CUDA(cudaStreamWaitEvent(stream_, posted_, 0));
+  }
+  if (marks) device_.mark_on(marks->first, stream);
+  if (carries) {
+    settle(operation(), kKindNames[kind]);
+    CommCounter& counter = counters_[kind].second;
+    ++counter.count;
+    if (kind != kReceive) counter.bytes_sent += static_cast<std::int64_t>(view.num_bytes());
+    if (kind != kSend) counter.bytes_received += static_cast<std::int64_t>(view.num_bytes());
+  }
+  if (marks) device_.mark_on(marks->second, stream);
+  if (!carries) return done_;
+  Pending pending{++last_, kind, view, peer, nullptr};
+  if (resting_.empty()) {
+    DML_CUDA(cudaEventCreateWithFlags(&pending.end, cudaEventDisableTiming));
+  } else {
+    pending.end = resting_.back();
+    resting_.pop_back();
+  }
+  DML_CUDA(cudaEventRecord(pending.end, stream_));
+  pending_.push_back(pending);
+  return pending.ticket;
+}
+
 Ticket NcclCommunicator::all_reduce(TensorView data) {
   return post(kAllReduce, data, -1, [&] {
     return nccl().all_reduce(data.data, data.data, elements(data.num_elements()), type_of(data.dtype), ncclSum, comm_,
@@ -122,7 +153,7 @@ Ticket NcclCommunicator::all_reduce(TensorView data) {
 Ticket NcclCommunicator::all_gather(TensorView out, TensorView in, std::span<const std::int64_t> counts) {
   if (size() == 1) {
     if (out.data != in.data) device_.copy(out.data, in.data, in.num_bytes());
-    return post(kAllGather, {}, -1, {});
+    return post(kAllGather, {}, -1, [] { return ncclSuccess; });
   }
   return post(kAllGather, out, -1, [&] {
     if (are_even(counts)) {
@@ -145,7 +176,7 @@ Ticket NcclCommunicator::all_gather(TensorView out, TensorView in, std::span<con
 Ticket NcclCommunicator::reduce_scatter(TensorView out, TensorView in, std::span<const std::int64_t> counts) {
   if (size() == 1) {
     if (out.data != in.data) device_.copy(out.data, in.data, out.num_bytes());
-    return post(kReduceScatter, {}, -1, {});
+    return post(kReduceScatter, {}, -1, [] { return ncclSuccess; });
   }
   return post(kReduceScatter, in, -1, [&] {
     if (are_even(counts)) {
@@ -189,36 +220,6 @@ Ticket NcclCommunicator::receive(TensorView data, int peer, int /*channel*/) {
   return post(kReceive, data, peer, [&] {
     return nccl().receive(data.data, elements(data.num_elements()), type_of(data.dtype), peer, comm_, stream_);
   });
-}
-
-Ticket NcclCommunicator::post(Kind kind, TensorView view, int peer, const std::function<ncclResult_t()>& operation) {
-  const auto marks = std::exchange(marks_, std::nullopt);
-  const bool carries = comm_ != nullptr && view.data != nullptr && view.num_elements() > 0;
-  const cudaStream_t stream = carries ? stream_ : device_.stream();
-  if (carries) {
-    DML_CUDA(cudaEventRecord(posted_, device_.stream()));
-    DML_CUDA(cudaStreamWaitEvent(stream_, posted_, 0));
-  }
-  if (marks) device_.mark_on(marks->first, stream);
-  if (carries) {
-    settle(operation(), kKindNames[kind]);
-    CommCounter& counter = counters_[kind].second;
-    ++counter.count;
-    if (kind != kReceive) counter.bytes_sent += static_cast<std::int64_t>(view.num_bytes());
-    if (kind != kSend) counter.bytes_received += static_cast<std::int64_t>(view.num_bytes());
-  }
-  if (marks) device_.mark_on(marks->second, stream);
-  if (!carries) return done_;
-  Pending pending{++last_, kind, view, peer, nullptr};
-  if (resting_.empty()) {
-    DML_CUDA(cudaEventCreateWithFlags(&pending.end, cudaEventDisableTiming));
-  } else {
-    pending.end = resting_.back();
-    resting_.pop_back();
-  }
-  DML_CUDA(cudaEventRecord(pending.end, stream_));
-  pending_.push_back(pending);
-  return pending.ticket;
 }
 
 std::unique_ptr<Communicator> NcclCommunicator::split(int color, int key) {
@@ -283,7 +284,7 @@ void NcclCommunicator::wait(Ticket ticket) {
 }
 
 void NcclCommunicator::throw_late(const Pending& pending, std::chrono::milliseconds waited) {
-  const std::string whom = pending.peer < 0 ? "the others" : fmt::format("rank {}", pending.peer);
+  const std::string whom = pending.peer < 0 ? "the others" : "the other stage";
   const std::string text = fmt::format("[{}] rank {} waited {:g} s for {} {} from {} (group of {} GPUs)",
                                        kKindNames[pending.kind], rank(), static_cast<double>(waited.count()) / 1000.0,
                                        pending.view.shape.to_string(), name_of(pending.view.dtype), whom, size());
@@ -301,7 +302,7 @@ void NcclCommunicator::join(Ticket ticket) {
 
 void NcclCommunicator::check(ncclResult_t code, const char* call) {
   if (code == ncclSuccess || code == ncclInProgress) return;
-  const std::string text = fmt::format("[{}] rank {}: {}", call, rank(), reason(code, comm_));
+  const std::string text = fmt::format("[{}] rank {}: {}", call, groups_->world_rank, reason(code, comm_));
   withdraw_all();
   throw CommError(text);
 }
@@ -332,6 +333,7 @@ void NcclCommunicator::fail(const std::string& reason) noexcept {
 std::unique_ptr<Communicator> make_nccl_world(CudaDevice& device, Communicator& host, const CommOptions& options) {
   auto groups = std::make_shared<NcclGroups>();
   groups->deadline = options.deadline;
+  groups->world_rank = host.rank();
   ncclComm_t comm = nullptr;
   if (host.size() > 1) {
     ncclUniqueId id{};

@@ -5,7 +5,6 @@
 
 #include <array>
 #include <deque>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -24,6 +23,7 @@ class NcclCommunicator;
 /// The groups of a rank: a failure of one ends all, as NCCL's kernels of the others would wait for ever.
 struct NcclGroups {
   std::vector<NcclCommunicator*> all;
+  int world_rank = 0;  ///< for messages
   std::chrono::milliseconds deadline;
 };
 
@@ -70,7 +70,8 @@ class NcclCommunicator final : public Communicator {
   };
 
   /// Puts `operation` on the stream, behind all compute work so far.
-  Ticket post(Kind kind, TensorView view, int peer, const std::function<ncclResult_t()>& operation);
+  template <typename Operation>
+  Ticket post(Kind kind, TensorView view, int peer, const Operation& operation);
   /// Of this group alone: takes note of finished operations.
   void retire();
   void check(ncclResult_t code, const char* call);
