@@ -62,6 +62,12 @@ cudaError_t enqueue(cudaStream_t stream, Operation operation);
 int injected(const char* api);
 inline constexpr int kLeftOut = 0x3fff;  // no code of any library
 
+/// What an entry point returns that was told to fail, or to be left out.
+template <typename Status>
+Status status_of(int injected) {
+  return static_cast<Status>(injected == kLeftOut ? 0 : injected);
+}
+
 /// Whether the fault of an asynchronous operation was injected for this call (EMULATOR_FAIL=api:n:async): for what
 /// libraries report later, as ncclCommGetAsyncError does. Counts apart from `injected`.
 bool injected_async(const char* api);

@@ -27,6 +27,11 @@ TIME_LIMIT_S = 120
 CODES = {"cublasLt": 14, "cudnn": 5000, "nccl": 3, "cuda": 719}
 # Their failure is no reason to end a run that is about to end: nothing is lost by it.
 MAY_PASS = re.compile(r"Destroy|Free|Finalize|Abort|EventQuery|StreamQuery|GetLastError|DeviceReset|ElapsedTime|Version")
+# How the runtime names operations of NCCL.
+NAMES = {"ncclAllReduce": "all_reduce", "ncclAllGather": "all_gather", "ncclReduceScatter": "reduce_scatter",
+         "ncclReduce": "reduce_scatter", "ncclBroadcast": "broadcast", "ncclSend": "send", "ncclRecv": "receive"}  # fmt: skip
+# What may stand for a call that works in groups: the operation that begins or ends there.
+GROUPED = {"ncclGroupStart", "ncclGroupEnd"}
 MODELS = {
     "gpt_tiny": ["--model", FIXTURES / "gpt_tiny.ts17.onnx", "--data", FIXTURES / "gpt_tiny.ts17.safetensors"],
     "resnet_tiny": ["--model", FIXTURES / "resnet_tiny.ts17.onnx", "--data", FIXTURES / "resnet_tiny.ts17.safetensors"],
@@ -102,18 +107,27 @@ def code_of(api):
     return next(code for prefix, code in CODES.items() if api.startswith(prefix))
 
 
+def names(line, api):
+    if api in GROUPED and any(f"[{name}]" in line for name in NAMES.values()):
+        return True
+    return api in line or f"[{NAMES.get(api, api)}]" in line
+
+
 def judge(api, rank, code, errors):
     """What is wrong with how a run ended, or nothing."""
-    said = [line for line in errors.splitlines() if line.startswith(("dmltrain", "error", "["))]
+    lines = errors.strip().splitlines()
+    said = [line for line in lines if not line.startswith("emulator:")]
     if code is None:
         return f"no end after {TIME_LIMIT_S} s"
+    if any(line.startswith("emulator: leak") for line in lines):
+        return next(line for line in lines if line.startswith("emulator: leak"))
     if code == 0 and MAY_PASS.search(api):
         return ""
     if code not in (4, 5):
-        return f"exit code {code}: {errors.strip().splitlines()[-1:] or 'nothing was said'}"
+        return f"exit code {code}: {lines[-1] if lines else 'nothing was said'}"
     if len(said) != 1:
         return f"{len(said)} lines instead of one: {errors.strip()!r}"
-    if api not in said[0] or f"rank {rank}" not in said[0]:
+    if not names(said[0], api) or f"rank {rank}" not in said[0]:
         return f"names not {api} on rank {rank}: {said[0]}"
     return ""
 

@@ -1,5 +1,6 @@
 # NVIDIA's libraries over the emulated device, with the calls that are used emulated and all others named when called, and
 # their tests.
+set_source_files_properties(cublas_lt/product.cpp cudnn/convolution_sums.cpp PROPERTIES COMPILE_OPTIONS -O3)
 foreach(library cublasLt:13:cublas_lt cudnn:9:cudnn nccl:2:nccl)
   string(REPLACE ":" ";" library ${library})
   list(GET library 0 name)
@@ -16,14 +17,12 @@ foreach(library cublasLt:13:cublas_lt cudnn:9:cudnn nccl:2:nccl)
                        SOURCES ${sources})
   target_include_directories(dml_emulated_${name} SYSTEM PRIVATE ${DML_INCLUDE_${name}_h})
   target_link_libraries(dml_emulated_${name} PRIVATE dml_emulated_cudart)
-  if(NOT DML_SANITIZE)
-    target_compile_options(dml_emulated_${name} PRIVATE -O3)
-  endif()
 
   # Linked with the emulated libraries: what is tested here is the emulation.
   set(test dml_test_emulated_${folder})
   add_executable(${test} library_checks/${folder}_test.cpp)
   target_include_directories(${test} SYSTEM PRIVATE ${DML_INCLUDE_${name}_h})
+  set_target_properties(${test} PROPERTIES UNITY_BUILD OFF)
   target_link_libraries(${test} PRIVATE dml_emulator_options dml_emulated_${name} dml_emulated_cudart GTest::gtest
                                         GTest::gtest_main)
   gtest_discover_tests(${test} TEST_PREFIX emulated. PROPERTIES LABELS emulated DISCOVERY_TIMEOUT 60)

@@ -105,8 +105,8 @@ void run_batch(const Product& p, std::int64_t batch) {
   if (op.trans_b == CUBLAS_OP_T) b = b.transposed();
   std::vector<float> sums(static_cast<std::size_t>(problem.rows() * problem.cols()));
   multiply(sums, p, a, b);
-  const float alpha = p.alpha_at == nullptr ? p.alpha : scalar<float>(p.alpha_at);
-  const float beta = p.beta_at == nullptr ? p.beta : scalar<float>(p.beta_at);
+  const float alpha = p.alpha_at == nullptr ? p.alpha : *static_cast<const float*>(p.alpha_at);
+  const float beta = p.beta_at == nullptr ? p.beta : *static_cast<const float*>(p.beta_at);
   const Matrix c = matrix_of(problem.c, p.c, batch), d = matrix_of(problem.d, p.d, batch);
   const Matrix aux = aux_matrix(problem, batch);
   for (std::int64_t j = 0; j < d.cols; ++j) {
@@ -273,14 +273,15 @@ using namespace dml::emulator::blas;
 extern "C" {
 
 cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) {
-  if (const int code = dml::emulator::injected("cublasLtCreate")) return static_cast<cublasStatus_t>(code);
+  if (const int code = dml::emulator::injected("cublasLtCreate")) return dml::emulator::status_of<cublasStatus_t>(code);
   if (handle == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
   *handle = new cublasLtContext{dml::emulator::current_device()};
   return CUBLAS_STATUS_SUCCESS;
 }
 
 cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) {
-  if (const int code = dml::emulator::injected("cublasLtDestroy")) return static_cast<cublasStatus_t>(code);
+  if (const int code = dml::emulator::injected("cublasLtDestroy"))
+    return dml::emulator::status_of<cublasStatus_t>(code);
   if (handle == nullptr) return CUBLAS_STATUS_NOT_INITIALIZED;
   delete handle;
   return CUBLAS_STATUS_SUCCESS;
@@ -318,7 +319,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
                                               cublasLtMatmulPreference_t preference, int wanted,
                                               cublasLtMatmulHeuristicResult_t results[], int* count) {
   if (const int code = dml::emulator::injected("cublasLtMatmulAlgoGetHeuristic")) {
-    return static_cast<cublasStatus_t>(code);
+    return dml::emulator::status_of<cublasStatus_t>(code);
   }
   if (handle == nullptr) return CUBLAS_STATUS_NOT_INITIALIZED;
   if (preference == nullptr || results == nullptr || count == nullptr || wanted < 1) return kInvalid;
@@ -334,7 +335,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
                               const void* beta, const void* c, cublasLtMatrixLayout_t c_layout, void* d,
                               cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t* algorithm, void* workspace,
                               size_t workspace_bytes, cudaStream_t stream) {
-  if (const int code = dml::emulator::injected("cublasLtMatmul")) return static_cast<cublasStatus_t>(code);
+  if (const int code = dml::emulator::injected("cublasLtMatmul")) return dml::emulator::status_of<cublasStatus_t>(code);
   if (handle == nullptr) return CUBLAS_STATUS_NOT_INITIALIZED;
   if (handle->device != dml::emulator::device_of(stream)) {
     dml::emulator::violation("cublasLtMatmul: the handle was made for another device than the stream's");

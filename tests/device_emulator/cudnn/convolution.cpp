@@ -209,7 +209,7 @@ using namespace dml::emulator::dnn;
 extern "C" {
 
 cudnnStatus_t cudnnCreate(cudnnHandle_t* handle) {
-  if (const int code = dml::emulator::injected("cudnnCreate")) return static_cast<cudnnStatus_t>(code);
+  if (const int code = dml::emulator::injected("cudnnCreate")) return dml::emulator::status_of<cudnnStatus_t>(code);
   if (handle == nullptr) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
   *handle = new cudnnContext{dml::emulator::current_device(), nullptr};
   return CUDNN_STATUS_SUCCESS;
@@ -220,7 +220,7 @@ cudnnStatus_t cudnnDestroy(cudnnHandle_t handle) {
   return CUDNN_STATUS_SUCCESS;
 }
 cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream) {
-  if (const int code = dml::emulator::injected("cudnnSetStream")) return static_cast<cudnnStatus_t>(code);
+  if (const int code = dml::emulator::injected("cudnnSetStream")) return dml::emulator::status_of<cudnnStatus_t>(code);
   if (handle == nullptr) return CUDNN_STATUS_NOT_INITIALIZED;
   if (dml::emulator::device_of(stream) != handle->device) {
     return refuse(CUDNN_STATUS_BAD_PARAM_STREAM_MISMATCH, "the stream is of another device than the handle");
@@ -262,7 +262,7 @@ cudnnStatus_t cudnnGetConvolutionForwardAlgorithm_v7(cudnnHandle_t handle, const
                                                      const cudnnTensorDescriptor_t y, const int wanted, int* count,
                                                      cudnnConvolutionFwdAlgoPerf_t* results) {
   if (const int code = dml::emulator::injected("cudnnGetConvolutionForwardAlgorithm_v7")) {
-    return static_cast<cudnnStatus_t>(code);
+    return dml::emulator::status_of<cudnnStatus_t>(code);
   }
   if (handle == nullptr) return CUDNN_STATUS_NOT_INITIALIZED;
   Geometry g;
@@ -275,7 +275,7 @@ cudnnStatus_t cudnnGetConvolutionBackwardDataAlgorithm_v7(cudnnHandle_t handle, 
                                                           const cudnnTensorDescriptor_t dx, const int wanted,
                                                           int* count, cudnnConvolutionBwdDataAlgoPerf_t* results) {
   if (const int code = dml::emulator::injected("cudnnGetConvolutionBackwardDataAlgorithm_v7")) {
-    return static_cast<cudnnStatus_t>(code);
+    return dml::emulator::status_of<cudnnStatus_t>(code);
   }
   if (handle == nullptr) return CUDNN_STATUS_NOT_INITIALIZED;
   Geometry g;
@@ -288,7 +288,7 @@ cudnnStatus_t cudnnGetConvolutionBackwardFilterAlgorithm_v7(cudnnHandle_t handle
                                                             const cudnnFilterDescriptor_t dw, const int wanted,
                                                             int* count, cudnnConvolutionBwdFilterAlgoPerf_t* results) {
   if (const int code = dml::emulator::injected("cudnnGetConvolutionBackwardFilterAlgorithm_v7")) {
-    return static_cast<cudnnStatus_t>(code);
+    return dml::emulator::status_of<cudnnStatus_t>(code);
   }
   if (handle == nullptr) return CUDNN_STATUS_NOT_INITIALIZED;
   Geometry g;
@@ -332,7 +332,8 @@ cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void* alpha, c
                                       const cudnnConvolutionDescriptor_t convolution,
                                       cudnnConvolutionFwdAlgo_t algorithm, void* workspace, size_t workspace_bytes,
                                       const void* beta, const cudnnTensorDescriptor_t y_layout, void* y) {
-  if (const int code = dml::emulator::injected("cudnnConvolutionForward")) return static_cast<cudnnStatus_t>(code);
+  if (const int code = dml::emulator::injected("cudnnConvolutionForward"))
+    return dml::emulator::status_of<cudnnStatus_t>(code);
   if (handle == nullptr) return CUDNN_STATUS_NOT_INITIALIZED;
   Geometry g;
   if (const auto status = read_geometry(g, x_layout, w_layout, convolution, y_layout)) return status;
@@ -347,7 +348,8 @@ cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t handle, const void* alp
                                            cudnnConvolutionBwdDataAlgo_t algorithm, void* workspace,
                                            size_t workspace_bytes, const void* beta,
                                            const cudnnTensorDescriptor_t dx_layout, void* dx) {
-  if (const int code = dml::emulator::injected("cudnnConvolutionBackwardData")) return static_cast<cudnnStatus_t>(code);
+  if (const int code = dml::emulator::injected("cudnnConvolutionBackwardData"))
+    return dml::emulator::status_of<cudnnStatus_t>(code);
   if (handle == nullptr) return CUDNN_STATUS_NOT_INITIALIZED;
   Geometry g;
   if (const auto status = read_geometry(g, dx_layout, w_layout, convolution, dy_layout)) return status;
@@ -363,7 +365,7 @@ cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t handle, const void* a
                                              size_t workspace_bytes, const void* beta,
                                              const cudnnFilterDescriptor_t dw_layout, void* dw) {
   if (const int code = dml::emulator::injected("cudnnConvolutionBackwardFilter")) {
-    return static_cast<cudnnStatus_t>(code);
+    return dml::emulator::status_of<cudnnStatus_t>(code);
   }
   if (handle == nullptr) return CUDNN_STATUS_NOT_INITIALIZED;
   Geometry g;

@@ -35,7 +35,7 @@ namespace {
 
 template <typename Struct>
 cudnnStatus_t create(const char* api, Struct** descriptor) {
-  if (const int code = injected(api)) return static_cast<cudnnStatus_t>(code);
+  if (const int code = injected(api)) return dml::emulator::status_of<cudnnStatus_t>(code);
   if (descriptor == nullptr) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
   *descriptor = new Struct;
   return CUDNN_STATUS_SUCCESS;
@@ -73,7 +73,8 @@ cudnnStatus_t cudnnDestroyTensorDescriptor(cudnnTensorDescriptor_t tensor) {
 }
 cudnnStatus_t cudnnSetTensor4dDescriptor(cudnnTensorDescriptor_t tensor, cudnnTensorFormat_t format,
                                          cudnnDataType_t type, int n, int c, int h, int w) {
-  if (const int code = dml::emulator::injected("cudnnSetTensor4dDescriptor")) return static_cast<cudnnStatus_t>(code);
+  if (const int code = dml::emulator::injected("cudnnSetTensor4dDescriptor"))
+    return dml::emulator::status_of<cudnnStatus_t>(code);
   const std::int64_t N = n, C = c, H = h, W = w;
   if (format == CUDNN_TENSOR_NCHW) return set_tensor(tensor, {true, type, {N, C, H, W}, {C * H * W, H * W, W, 1}});
   if (format == CUDNN_TENSOR_NHWC) return set_tensor(tensor, {true, type, {N, C, H, W}, {H * W * C, 1, W * C, C}});
@@ -81,7 +82,8 @@ cudnnStatus_t cudnnSetTensor4dDescriptor(cudnnTensorDescriptor_t tensor, cudnnTe
 }
 cudnnStatus_t cudnnSetTensor4dDescriptorEx(cudnnTensorDescriptor_t tensor, cudnnDataType_t type, int n, int c, int h,
                                            int w, int n_stride, int c_stride, int h_stride, int w_stride) {
-  if (const int code = dml::emulator::injected("cudnnSetTensor4dDescriptorEx")) return static_cast<cudnnStatus_t>(code);
+  if (const int code = dml::emulator::injected("cudnnSetTensor4dDescriptorEx"))
+    return dml::emulator::status_of<cudnnStatus_t>(code);
   return set_tensor(tensor, {true, type, {n, c, h, w}, {n_stride, c_stride, h_stride, w_stride}});
 }
 
@@ -94,7 +96,8 @@ cudnnStatus_t cudnnDestroyFilterDescriptor(cudnnFilterDescriptor_t filter) {
 }
 cudnnStatus_t cudnnSetFilter4dDescriptor(cudnnFilterDescriptor_t filter, cudnnDataType_t type,
                                          cudnnTensorFormat_t format, int k, int c, int h, int w) {
-  if (const int code = dml::emulator::injected("cudnnSetFilter4dDescriptor")) return static_cast<cudnnStatus_t>(code);
+  if (const int code = dml::emulator::injected("cudnnSetFilter4dDescriptor"))
+    return dml::emulator::status_of<cudnnStatus_t>(code);
   if (filter == nullptr) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
   const cudnnFilterStruct value{true, type, {k, c, h, w}};
   if (!is_positive(value.dims, 4)) return refuse(CUDNN_STATUS_BAD_PARAM, "a filter's dims are positive");
@@ -115,7 +118,7 @@ cudnnStatus_t cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t convo
                                               int stride_h, int stride_w, int dilation_h, int dilation_w,
                                               cudnnConvolutionMode_t mode, cudnnDataType_t compute_type) {
   if (const int code = dml::emulator::injected("cudnnSetConvolution2dDescriptor")) {
-    return static_cast<cudnnStatus_t>(code);
+    return dml::emulator::status_of<cudnnStatus_t>(code);
   }
   if (convolution == nullptr) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
   if (pad_h < 0 || pad_w < 0 || stride_h < 1 || stride_w < 1 || dilation_h < 1 || dilation_w < 1) {
@@ -135,14 +138,15 @@ cudnnStatus_t cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t convo
 }
 cudnnStatus_t cudnnSetConvolutionGroupCount(cudnnConvolutionDescriptor_t convolution, int groups) {
   if (const int code = dml::emulator::injected("cudnnSetConvolutionGroupCount")) {
-    return static_cast<cudnnStatus_t>(code);
+    return dml::emulator::status_of<cudnnStatus_t>(code);
   }
   if (convolution == nullptr || groups < 1) return CUDNN_STATUS_BAD_PARAM;
   convolution->groups = groups;
   return CUDNN_STATUS_SUCCESS;
 }
 cudnnStatus_t cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t convolution, cudnnMathType_t math_type) {
-  if (const int code = dml::emulator::injected("cudnnSetConvolutionMathType")) return static_cast<cudnnStatus_t>(code);
+  if (const int code = dml::emulator::injected("cudnnSetConvolutionMathType"))
+    return dml::emulator::status_of<cudnnStatus_t>(code);
   if (convolution == nullptr) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
   convolution->math_type = math_type;
   return CUDNN_STATUS_SUCCESS;

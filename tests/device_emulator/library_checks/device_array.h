@@ -14,8 +14,6 @@
 
 namespace dml::emulator {
 
-#define ASSERT_CUDA(call) ASSERT_EQ(call, cudaSuccess)
-
 template <typename T>
 class DeviceArray {
  public:

@@ -415,6 +415,9 @@ TEST(NcclAborts, where_a_peer_never_comes) {
 TEST(NcclReports, a_peer_that_ended_where_that_is_asked_for) {
   setenv("EMULATOR_NCCL_DETECT", "1", 1);
   const Outcome outcome = run_world(World::processes, 2, [](Rank& r) {
+    float* const x = r.put(std::vector<float>(8));
+    CHECK_NCCL(ncclAllReduce(x, x, 8, ncclFloat32, ncclSum, r.comm, r.stream));
+    CHECK_CUDA(cudaStreamSynchronize(r.stream));
     if (r.rank == 1) {
       CHECK_NCCL(ncclCommAbort(r.comm));
       _exit(0);

@@ -194,7 +194,9 @@ ncclResult_t launch(ncclComm* handle, std::vector<Transfer> transfers, cudaStrea
 
 ncclResult_t put(ncclComm* handle, Transfer transfer, cudaStream_t stream) {
   const char* const api = name_of(transfer.kind);
-  ncclResult_t error = static_cast<ncclResult_t>(injected(api));
+  const int code = injected(api);
+  if (code == kLeftOut) return ncclSuccess;
+  auto error = static_cast<ncclResult_t>(code);
   if (error == ncclSuccess) error = check_ready(handle, api);
   if (error == ncclSuccess) error = check_transfer(transfer, *handle->communicator, stream);
   if (error != ncclSuccess) {
@@ -260,8 +262,9 @@ ncclResult_t drain(ncclComm* handle) {
 using namespace dml::emulator::nccl;
 
 // An entry point fails here, if it shall.
-#define EMULATOR_INJECT(api) \
-  if (const int code = dml::emulator::injected(api)) return fail(static_cast<ncclResult_t>(code), api ": injected")
+#define EMULATOR_INJECT(api)                         \
+  if (const int code = dml::emulator::injected(api)) \
+  return fail(dml::emulator::status_of<ncclResult_t>(code), api ": injected")
 
 extern "C" {
 
@@ -402,7 +405,7 @@ ncclResult_t ncclGroupStart() {
 ncclResult_t ncclGroupEnd() {
   if (const int code = dml::emulator::injected("ncclGroupEnd")) {
     group = Group{};
-    return fail(static_cast<ncclResult_t>(code), "ncclGroupEnd: injected");
+    return fail(dml::emulator::status_of<ncclResult_t>(code), "ncclGroupEnd: injected");
   }
   if (group.depth == 0) return fail(ncclInvalidUsage, "ncclGroupEnd: not in a group call");
   if (group.depth > 1) {
