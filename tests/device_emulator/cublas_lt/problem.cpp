@@ -169,7 +169,7 @@ std::uint64_t problem_key(const Problem& problem) {
   for (const Layout* layout : {&problem.a, &problem.b, &problem.c, &problem.d}) {
     for (const auto value : {layout->rows, layout->cols, static_cast<std::uint64_t>(layout->ld)}) mix(value);
     for (const auto value : {static_cast<std::int32_t>(layout->type), layout->order, layout->batch_count}) mix(value);
-    mix(static_cast<std::uint64_t>(layout->batch_stride));
+    if (layout->batch_count > 1) mix(static_cast<std::uint64_t>(layout->batch_stride));
   }
   return key;
 }
