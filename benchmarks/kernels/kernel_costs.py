@@ -40,6 +40,8 @@ CAUSAL = 0.5  # part of the scores that a query sees
 SCORES = B * H * T * T * CAUSAL
 ELEMS = ROWS * C
 LOGITS = ROWS * V
+PARAMETERS = 124_439_808
+IMAGES = 32 * 64 * 112 * 112  # elements of ResNet's first activations
 
 COSTS = (
     Cost("map", "residual addition, 8,192 × 768", ("ops::Add<float>", "4,"), 256, 3 * ELEMS * F, ELEMS),
@@ -62,4 +64,14 @@ COSTS = (
          6 * ELEMS * F, 8 * SCORES * D, attention_shared(64, 32, 32, 2, 2)),
     Cost("attention_grad", "dQ of the same", ("(dml::cuda::kernels::Owned)1", "Tiling<64,", "float"), 128,
          5 * ELEMS * F, 6 * SCORES * D, attention_shared(64, 32, 32, 2, 1)),
+    Cost("adam", "AdamW, 124,439,808 weights", ("true",), 256, 7 * PARAMETERS * F, 15 * PARAMETERS),
+    Cost("sum_parts", "squares of 124,439,808 gradients", (), 256, PARAMETERS * F, 2 * PARAMETERS),
+    Cost("copy_rows", "8,192 rows of 768 by index", ("uint4", "long"), 256, 2 * ELEMS * F, 0),
+    Cost("sum_gathered", "gradient of 50,257 × 768 by 8,192 rows", ("float",), 256, (ELEMS + V * C) * F, ELEMS),
+    Cost("copy", "heads to the front, 8 × 1,024 × 12 × 64", ("uint4",), 256, 2 * ELEMS * F, 0),
+    Cost("turn", "transpose, 8,192 × 768", ("unsigned int",), 256, 2 * ELEMS * F, 0),
+    Cost("cast", "f32 to bf16, 8,192 × 3,072", ("bf16, float",), 256, 4 * ELEMS * (F + 2), 4 * ELEMS),
+    Cost("normalize", "batch norm, 32 × 64 × 112 × 112", ("float",), 512, 4 * IMAGES * F, 6 * IMAGES),
+    Cost("normalize_grad", "its gradient", ("float",), 512, 5 * IMAGES * F, 10 * IMAGES),
+    Cost("max_pool", "3 × 3 by 2 of the same", ("float",), 256, IMAGES * (F + (F + 4) / 4), 9 * IMAGES / 4),
 )

@@ -73,8 +73,8 @@ __device__ Scaling by_batch(const BatchNormStatistics& statistics, const T* x, s
 
 template <typename T>
 __global__ void __launch_bounds__(kThreads, 2)
-    forward(T* y, BatchNormStatistics statistics, const T* x, const T* scale, const T* bias, BatchNormExtents extents,
-            float epsilon, float momentum, const StepState* state) {
+    normalize(T* y, BatchNormStatistics statistics, const T* x, const T* scale, const T* bias, BatchNormExtents extents,
+              float epsilon, float momentum, const StepState* state) {
   const std::int64_t c = blockIdx.x;
   const Scaling s = state->trains
                         ? by_batch(statistics, x, c, extents, to_float(scale[c]), to_float(bias[c]), epsilon, momentum)
@@ -85,8 +85,8 @@ __global__ void __launch_bounds__(kThreads, 2)
 
 template <typename T>
 __global__ void __launch_bounds__(kThreads, 2)
-    backward(T* dx, T* dscale, T* dbias, const T* dy, const T* x, const T* scale, const float* saved_mean,
-             const float* saved_rstd, BatchNormExtents extents) {
+    normalize_grad(T* dx, T* dscale, T* dbias, const T* dy, const T* x, const T* scale, const float* saved_mean,
+                   const float* saved_rstd, BatchNormExtents extents) {
   const std::int64_t c = blockIdx.x;
   const auto count = static_cast<double>(extents.batch * extents.inner);
   const float mean = saved_mean[c];
@@ -118,15 +118,15 @@ template <typename T>
 void batch_norm(T* y, const BatchNormStatistics& statistics, const T* x, const T* scale, const T* bias,
                 const BatchNormExtents& extents, float epsilon, float momentum, const StepState* state,
                 const Queue& queue) {
-  launch<normalizing::forward<T>>(static_cast<unsigned>(extents.channels), normalizing::kThreads, 0, queue, y,
-                                  statistics, x, scale, bias, extents, epsilon, momentum, state);
+  launch<normalizing::normalize<T>>(static_cast<unsigned>(extents.channels), normalizing::kThreads, 0, queue, y,
+                                    statistics, x, scale, bias, extents, epsilon, momentum, state);
 }
 
 template <typename T>
 void batch_norm_grad(T* dx, T* dscale, T* dbias, const T* dy, const T* x, const T* scale, const float* saved_mean,
                      const float* saved_rstd, const BatchNormExtents& extents, const Queue& queue) {
-  launch<normalizing::backward<T>>(static_cast<unsigned>(extents.channels), normalizing::kThreads, 0, queue, dx, dscale,
-                                   dbias, dy, x, scale, saved_mean, saved_rstd, extents);
+  launch<normalizing::normalize_grad<T>>(static_cast<unsigned>(extents.channels), normalizing::kThreads, 0, queue, dx,
+                                         dscale, dbias, dy, x, scale, saved_mean, saved_rstd, extents);
 }
 
 #define DML_INSTANTIATE(T)                                                                                        \

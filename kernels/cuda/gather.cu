@@ -121,7 +121,7 @@ __global__ void __launch_bounds__(kThreads)
 
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
-    sum_rows(T* dx, const T* dy, const std::int32_t* ordered, const std::int32_t* begins, Table table) {
+    sum_gathered(T* dx, const T* dy, const std::int32_t* ordered, const std::int32_t* begins, Table table) {
   const std::int64_t item = static_cast<std::int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   if (item >= table.outer * table.rows) return;
   const T* const from = dy + item / table.rows * table.indices * table.inner;
@@ -186,8 +186,8 @@ void gather_grad_of(T* dx, const T* dy, const Index* indices, const GatherShape&
   launch<order_positions<Index>>(blocks, kThreads, 0, queue, sorting.ordered, sorting.placed, sorting.begins, indices,
                                  table, queue.fault);
   const dim3 block = block_for(shape.inner);
-  launch<sum_rows<T>>(blocks_of(shape.outer * shape.rows, block.y), block, 0, queue, dx, dy, sorting.ordered,
-                      sorting.begins, table);
+  launch<sum_gathered<T>>(blocks_of(shape.outer * shape.rows, block.y), block, 0, queue, dx, dy, sorting.ordered,
+                          sorting.begins, table);
 }
 
 }  // namespace gathering

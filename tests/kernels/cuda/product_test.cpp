@@ -1,6 +1,5 @@
-#include <dlfcn.h>
-
 #include "kernels/conv.h"
+#include "kernels/error.h"
 #include "kernels/matmul.h"
 #include "tests/kernels/cuda/device_fixture.h"
 
@@ -13,6 +12,15 @@ using testing::normal_floats;
 /// Skipped where the device's libraries are not at hand.
 class ProductTest : public testing::DeviceTest {
  protected:
+  template <typename Open>
+  static void require(const Open& open) {
+    if (IsSkipped()) return;
+    try {
+      open();
+    } catch (const DeviceError& error) {
+      GTEST_SKIP() << error.what();
+    }
+  }
   /// The result of run(views) where the first view holds `result` before.
   template <typename Run>
   std::vector<float> on_device(const std::vector<Shape>& shapes, const std::vector<std::vector<float>>& values,
@@ -42,7 +50,7 @@ class CudaMatMul : public ProductTest {
  protected:
   void SetUp() override {
     ProductTest::SetUp();
-    if (!IsSkipped() && dlopen("libcublasLt.so.13", RTLD_NOW) == nullptr) GTEST_SKIP() << "no cublasLt";
+    require([this] { queue().handles->blas(); });
   }
 };
 
@@ -105,7 +113,7 @@ class CudaConv : public ProductTest {
  protected:
   void SetUp() override {
     ProductTest::SetUp();
-    if (!IsSkipped() && dlopen("libcudnn.so.9", RTLD_NOW) == nullptr) GTEST_SKIP() << "no cuDNN";
+    require([this] { queue().handles->dnn(); });
   }
 };
 
