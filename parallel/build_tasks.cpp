@@ -29,10 +29,17 @@ class Builder {
 
   RankTasks build() {
     const Order& order = in_.orders[index(at_.p)];
-    if (!order.empty()) receive(order[0]);
+    std::int32_t gather = -1;
+    if (!order.empty()) {
+      receive(order[0]);
+      gather = gather_weights(order[0]);
+    }
     for (std::size_t i = 0; i < order.size(); ++i) {
-      gather_weights(order[i]);
-      if (i + 1 < order.size()) receive(order[i + 1]);  // posted one pass ahead
+      gathered_ = gather;
+      if (i + 1 < order.size()) {  // posted one pass ahead
+        receive(order[i + 1]);
+        gather = gather_weights(order[i + 1]);
+      }
       run(order[i]);
       send(order[i]);
     }
@@ -257,17 +264,15 @@ class Builder {
     return append(task, std::move(deps));
   }
 
-  /// The weights of a pass are gathered while the pass before it runs.
-  void gather_weights(const Action& action) {
-    if (!in_.techniques.shares_parameters() || action.phase == Phase::weight_grad) return;
+  /// Those of a pass, while the pass before it runs: the task, or -1 where a pass needs none.
+  std::int32_t gather_weights(const Action& action) {
+    if (!in_.techniques.shares_parameters() || action.phase == Phase::weight_grad) return -1;
     std::vector<Segment> segments;
     for (const Segment& segment : in_.layout.segments) {
       const auto& stages = segment.tied_stages;
       if (std::find(stages.begin(), stages.end(), action.stage) != stages.end()) segments.push_back(segment);
     }
-    const auto begin = static_cast<std::int32_t>(result_.tasks.size());
-    gathered_ = gather(id_of(action.phase, 0, action.microbatch, action.stage), segments, {begin_of_pass_});
-    begin_of_pass_ = begin < static_cast<std::int32_t>(result_.tasks.size()) ? begin : -1;
+    return gather(id_of(action.phase, 0, action.microbatch, action.stage), segments, {});
   }
 
   void sum_tied(int bucket) {
@@ -290,7 +295,6 @@ class Builder {
   std::vector<int> open_;                     ///< by bucket and round: addends still to come
   std::vector<std::int32_t> complete_;        ///< the tasks behind which all gradients are whole
   std::int32_t gathered_ = -1;                ///< the task that gathered the weights of this pass
-  std::int32_t begin_of_pass_ = -1;           ///< the task with which the pass before began
   RankTasks result_;
 };
 

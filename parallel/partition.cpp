@@ -222,6 +222,7 @@ Partition make_partition(const DividedModel& model, const StagePlan& plan, const
   p.orders = plan.orders;
   p.keeps_output = options.needs_output;
   p.forward_only = options.forward_only;
+  p.techniques = options.techniques;
   p.mode = model.mode;
   p.stages = model.stages;
   p.summary = model.summary;

@@ -82,6 +82,7 @@ struct Partition {
   SplitMode mode = SplitMode::megatron;
   bool keeps_output = false;  ///< the model's output is wanted for itself
   bool forward_only = false;  ///< nothing is trained
+  Techniques techniques;
   std::vector<std::string> notes;
 
   const SplitGraph& split() const { return *by_microbatch.front(); }

@@ -44,7 +44,9 @@ struct Task {
   std::int32_t channel = 0;    ///< of transfers
   std::int64_t bytes = 0;      ///< read and written, or moved
   double flops = 0;
-  std::int64_t begin = 0, count = 0;  ///< of gradient collectives and updates: range of the flat buffer
+  /// Of gradient collectives and updates: range of the flat buffer. A reduce-scatter leaves each replica what of the
+  /// range it updates; of gathered weights only their count.
+  std::int64_t begin = 0, count = 0;
   std::int32_t first_dep = 0, num_deps = 0;
 };
 

@@ -132,9 +132,6 @@ void show(const std::filesystem::path& path, Terminal& terminal) {
 constexpr std::size_t kShownFindings = 20;
 
 int run_verification(LayoutPlan& plan, Terminal& terminal) {
-  if (plan.options().techniques.zero > 0)
-    throw UsageError(
-        fmt::format("--verify does not know what ZeRO exchanges: leave out --zero {}", plan.options().techniques.zero));
   const Verification found = verify(plan.layout());
   terminal.print(found.summary() + "\n");
   for (std::size_t i = 0; i < found.findings.size() && i < kShownFindings; ++i)

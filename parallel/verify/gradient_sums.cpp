@@ -16,6 +16,11 @@ GradientSums::GradientSums(const Partition& partition, bool clips, std::vector<F
       segment_of_(partition.split().graph.values().size(), -1),
       gradients_(partition.layout.segments.size()),
       sums_(partition.layout.buckets.size()) {
+  const std::size_t microbatches = p_.by_microbatch.size();
+  for (Gradient& gradient : gradients_) {
+    gradient.added.resize(microbatches, 0);
+    gradient.last.resize(microbatches, -1);
+  }
   read_layout();
   check_readers();
   for (const auto& [parameter, gradient] : p_.split().graph.gradient_of) check_addends(parameter, gradient);
@@ -53,6 +58,8 @@ void GradientSums::read_bucket(int bucket) {
   const Bucket& b = p_.layout.buckets[index(bucket)];
   sums_[index(bucket)].shared =
       std::ranges::any_of(b.tied_stages, [&](int stage) { return p_.placement.position(stage) != p_.at.p; });
+  const bool each = has_replicas() && p_.techniques.shares_gradients() && b.tied_stages.size() == 1;
+  sums_[index(bucket)].replicas.resize(each ? p_.by_microbatch.size() : 1, -1);
   for (int s = b.first_segment; s < b.first_segment + b.num_segments; ++s) {
     const Segment& segment = p_.layout.segments.at(index(s));
     const bool fits = gradients_[index(s)].bucket < 0 && segment.tied_stages == b.tied_stages &&
@@ -110,7 +117,7 @@ void GradientSums::check_addends(ValueId parameter, ValueId gradient) {
                        split.graph.shape(addend) == split.graph.shape(parameter);
     if (!alike) report_value(addend, "is not divided as the parameter whose gradient it is added to");
     const bool is_mine = p_.placement.position(p_.stages[index(split.graph.value(addend).producer)]) == p_.at.p;
-    if (is_mine && segment >= 0 && !p_.forward_only) gradients_[index(segment)].expected += p_.by_microbatch.size();
+    if (is_mine && segment >= 0 && !p_.forward_only) ++gradients_[index(segment)].expected;
   }
 }
 
@@ -123,10 +130,13 @@ void GradientSums::add(std::size_t at, ValueId addend) {
     return;
   }
   Gradient& gradient = gradients_[index(segment)];
-  ++gradient.added;
-  gradient.last = static_cast<std::int32_t>(at);
-  const bool late = gradient.bucket >= 0 &&
-                    (sums_[index(gradient.bucket)].positions >= 0 || sums_[index(gradient.bucket)].replicas >= 0);
+  const int microbatch = task(at).id.microbatch;
+  ++gradient.added[index(microbatch)];
+  gradient.last[index(microbatch)] = static_cast<std::int32_t>(at);
+  const auto is_summed = [&](const Sums& sums) {
+    return sums.positions >= 0 || sums.replicas[sums.round(microbatch)] >= 0;
+  };
+  const bool late = gradient.bucket >= 0 && is_summed(sums_[index(gradient.bucket)]);
   if (late || totals_ >= 0)
     report(at, fmt::format("adds to the gradient of {} after that was summed", p_.split().graph.value(parameter).name));
 }
@@ -134,13 +144,13 @@ void GradientSums::add(std::size_t at, ValueId addend) {
 void GradientSums::take(std::size_t at, const HappensBefore& before) {
   const OperationNumbers numbers{p_.split().graph.num_nodes(), p_.split().graph.num_values()};
   const Task& t = task(at);
-  const bool is_sum = t.kind == TaskKind::all_reduce;
+  const bool is_sum = is_collective(t.kind);
   if (update_ >= 0) report(at, "stands behind the update");
   if (t.id.phase != Phase::update || t.queue != (is_sum ? QueueId::data_comm : QueueId::compute))
     report(at, "is in another phase or queue");
   if (is_sum && t.axis != Axis::world) {
     sum(at, before);
-  } else if (is_sum && t.id.operation == numbers.totals_sum()) {
+  } else if (t.kind == TaskKind::all_reduce && t.id.operation == numbers.totals_sum()) {
     if (totals_sum_ >= 0) report(at, "sums the totals again");
     if (totals_ < 0 || !before.is_over(totals_)) report(at, "sums the totals before they are made");
     totals_sum_ = static_cast<std::int32_t>(at);
@@ -156,7 +166,6 @@ void GradientSums::take(std::size_t at, const HappensBefore& before) {
 }
 
 void GradientSums::sum(std::size_t at, const HappensBefore& before) {
-  const OperationNumbers numbers{p_.split().graph.num_nodes(), p_.split().graph.num_values()};
   const Task& t = task(at);
   const auto found = std::ranges::find_if(p_.layout.buckets,
                                           [&](const Bucket& b) { return b.begin == t.begin && b.count == t.count; });
@@ -166,30 +175,49 @@ void GradientSums::sum(std::size_t at, const HappensBefore& before) {
     return;
   }
   const auto b = static_cast<int>(found - p_.layout.buckets.begin());
+  check_sum(at, b);
   Sums& sums = sums_[index(b)];
-  if (t.id.operation != (over_replicas ? numbers.bucket_sum(b) : numbers.tied_sum(b)) || t.bytes != t.count * 4)
-    report(at, "has the id or the bytes of another sum");
-  if (over_replicas ? p_.mesh.d() == 1 : !sums.shared) report(at, "sums what nobody else has a part in");
-  std::int32_t& done = over_replicas ? sums.replicas : sums.positions;
-  if (done >= 0 || (!over_replicas && sums.replicas >= 0)) report(at, "sums again what is summed");
+  const std::size_t round = sums.round(t.id.microbatch);
+  std::int32_t& done = over_replicas ? sums.replicas[round] : sums.positions;
+  if (done >= 0 || (!over_replicas && sums.replicas[0] >= 0)) report(at, "sums again what is summed");
   const bool ready =
-      over_replicas && sums.shared ? sums.positions >= 0 && before.is_over(sums.positions) : is_added(*found, before);
+      over_replicas && sums.shared ? sums.positions >= 0 && before.is_over(sums.positions) : is_added(b, round, before);
   if (!ready) report(at, "sums gradients before all their addends are in");
   done = static_cast<std::int32_t>(at);
 }
 
-bool GradientSums::is_added(const Bucket& bucket, const HappensBefore& before) const {
-  const auto first = gradients_.begin() + bucket.first_segment;
-  return std::all_of(first, first + bucket.num_segments, [&](const Gradient& gradient) {
-    return gradient.added == gradient.expected && before.compute_is_over(gradient.last);
-  });
+void GradientSums::check_sum(std::size_t at, int bucket) {
+  const OperationNumbers numbers{p_.split().graph.num_nodes(), p_.split().graph.num_values()};
+  const Task& t = task(at);
+  const Sums& sums = sums_[index(bucket)];
+  const bool over_replicas = t.axis == Axis::data;
+  const bool scatters = over_replicas && p_.techniques.shares_states();
+  const TaskKind kind = scatters ? TaskKind::reduce_scatter : TaskKind::all_reduce;
+  if (t.kind != kind) report(at, fmt::format("is {} in place of {}", name_of(t.kind), name_of(kind)));
+  const bool is_this = t.id.operation == (over_replicas ? numbers.bucket_sum(bucket) : numbers.tied_sum(bucket)) &&
+                       t.bytes == t.count * 4 && (sums.replicas.size() > 1 || t.id.microbatch == 0);
+  if (!is_this) report(at, "has the id or the bytes of another sum");
+  if (over_replicas ? !has_replicas() : !sums.shared) report(at, "sums what nobody else has a part in");
+}
+
+bool GradientSums::is_added(int bucket, std::size_t round, const HappensBefore& before) const {
+  const Bucket& b = p_.layout.buckets[index(bucket)];
+  const std::size_t microbatches = p_.by_microbatch.size();
+  const bool each = sums_[index(bucket)].replicas.size() > 1;
+  for (int s = b.first_segment; s < b.first_segment + b.num_segments; ++s) {
+    const Gradient& gradient = gradients_[index(s)];
+    for (std::size_t m = each ? round : 0; m < (each ? round + 1 : microbatches); ++m) {
+      if (gradient.added[m] != gradient.expected || !before.compute_is_over(gradient.last[m])) return false;
+    }
+  }
+  return true;
 }
 
 bool GradientSums::is_whole(int bucket, const HappensBefore& before) const {
   const Sums& sums = sums_[index(bucket)];
-  if (p_.mesh.d() > 1) return sums.replicas >= 0 && before.is_over(sums.replicas);
-  if (sums.shared) return sums.positions >= 0 && before.is_over(sums.positions);
-  return is_added(p_.layout.buckets[index(bucket)], before);
+  const auto is_over = [&](std::int32_t sum) { return sum >= 0 && before.is_over(sum); };
+  if (has_replicas()) return std::ranges::all_of(sums.replicas, is_over);
+  return sums.shared ? is_over(sums.positions) : is_added(bucket, 0, before);
 }
 
 void GradientSums::expect_whole(std::size_t at, const HappensBefore& before) {
@@ -198,7 +226,7 @@ void GradientSums::expect_whole(std::size_t at, const HappensBefore& before) {
     const Bucket& bucket = p_.layout.buckets[b];
     report(at, fmt::format("reads gradients {} to {} before they are surely summed over all addends{}{}", bucket.begin,
                            bucket.begin + bucket.count, sums_[b].shared ? ", positions" : "",
-                           p_.mesh.d() > 1 ? ", replicas" : ""));
+                           has_replicas() ? ", replicas" : ""));
   }
 }
 
@@ -206,8 +234,12 @@ void GradientSums::end_step(std::size_t at, const HappensBefore& before) {
   const Task& t = task(at);
   if (p_.forward_only) report(at, "updates in a forward pass");
   if (update_ >= 0) report(at, "updates again");
-  if (t.begin != 0 || t.count != p_.layout.size)
-    report(at, fmt::format("updates elements {} to {} of {}", t.begin, t.begin + t.count, p_.layout.size));
+  const bool shares = p_.techniques.shares_states();
+  const std::int64_t begin = shares ? part_begin(p_.layout.size, p_.mesh.d(), p_.at.d) : 0;
+  const std::int64_t count = shares ? part_size(p_.layout.size, p_.mesh.d(), p_.at.d) : p_.layout.size;
+  if (t.begin != begin || t.count != count)
+    report(at, fmt::format("updates elements {} to {} in place of {} to {}", t.begin, t.begin + t.count, begin,
+                           begin + count));
   expect_whole(at, before);
   if (totals_ < 0 || !before.is_over(totals_)) report(at, "updates before the totals are made");
   if (clips_ && (totals_sum_ < 0 || !before.is_over(totals_sum_)))
@@ -218,15 +250,20 @@ void GradientSums::end_step(std::size_t at, const HappensBefore& before) {
 void GradientSums::finish() {
   for (std::size_t i = 0; i < gradients_.size(); ++i) {
     const Gradient& gradient = gradients_[i];
-    if (gradient.added != gradient.expected)
+    for (std::size_t m = 0; m < gradient.added.size(); ++m) {
+      if (gradient.added[m] == gradient.expected) continue;
       report_value(p_.layout.segments[i].value,
-                   fmt::format("the gradient has {} addends in place of {}", gradient.added, gradient.expected));
+                   fmt::format("the gradient has {} addends of microbatch {} in place of {}", gradient.added[m], m,
+                               gradient.expected));
+    }
   }
   const auto miss = [&](const char* what) { findings_.push_back({what, p_.rank, -1, ""}); };
   if (totals_ < 0) miss("the totals of the step are never made");
   if (totals_sum_ < 0) miss("the totals of the step are never summed over all ranks");
   if (update_ < 0 && !p_.forward_only) miss("there is no update");
-  if (update_ >= 0 && index(update_) + 1 != p_.tasks.tasks.size()) report(index(update_), "is not the last task");
+  const bool is_gathered = has_replicas() && p_.techniques.shares_states() && !p_.techniques.shares_parameters();
+  if (update_ >= 0 && index(update_) + (is_gathered ? 2 : 1) != p_.tasks.tasks.size())
+    report(index(update_), "is not the last task but for the gathering of what it makes");
 }
 
 }  // namespace dml

@@ -11,7 +11,8 @@
 namespace dml {
 
 /// Follows the flat gradient buffers of a rank through its tasks: addends go in, sums over positions and replicas take
-/// ranges of them, totals and update read them. See verify_rank for what is demanded.
+/// ranges of them, totals and update read them. Replicas that share their states (ZeRO) scatter the sums, for every
+/// microbatch if they share gradients too, and each updates its part. See verify_rank for what is demanded.
 class GradientSums {
  public:
   /// Checks the table of the flat buffers at once. Keeps the references.
@@ -23,20 +24,23 @@ class GradientSums {
   void take(std::size_t at, const HappensBefore& before);
   /// What is missing at the end of the step.
   void finish();
+  /// The task of the update, or -1 where none was taken.
+  std::int32_t update() const { return update_; }
 
  private:
   /// A parameter's gradient.
   struct Gradient {
     int bucket = -1;
-    std::size_t expected = 0;  ///< addends of this rank in a step
-    std::size_t added = 0;
-    std::int32_t last = -1;  ///< the task that added last
+    std::size_t expected = 0;        ///< addends of this rank in a microbatch
+    std::vector<std::size_t> added;  ///< by microbatch
+    std::vector<std::int32_t> last;  ///< by microbatch: the task that added last, or -1
   };
   /// The sums of a bucket: the tasks, or -1.
   struct Sums {
     bool shared = false;  ///< other positions have a part in it
     std::int32_t positions = -1;
-    std::int32_t replicas = -1;
+    std::vector<std::int32_t> replicas;  ///< by round: the gradients of a microbatch, or of all in one
+    std::size_t round(int microbatch) const { return replicas.size() > 1 ? static_cast<std::size_t>(microbatch) : 0; }
   };
 
   const Task& task(std::size_t at) const { return p_.tasks.tasks[at]; }
@@ -49,9 +53,11 @@ class GradientSums {
   void check_addends(ValueId parameter, ValueId gradient);
 
   void sum(std::size_t at, const HappensBefore& before);
+  void check_sum(std::size_t at, int bucket);
   void end_step(std::size_t at, const HappensBefore& before);
-  /// True if all addends of this rank are in, and nothing adds while `before`'s task runs.
-  bool is_added(const Bucket& bucket, const HappensBefore& before) const;
+  /// True if all addends of this rank are in that a round sums, and nothing adds while `before`'s task runs.
+  bool is_added(int bucket, std::size_t round, const HappensBefore& before) const;
+  bool has_replicas() const { return p_.mesh.d() > 1; }
   bool is_whole(int bucket, const HappensBefore& before) const;
   void expect_whole(std::size_t at, const HappensBefore& before);
 

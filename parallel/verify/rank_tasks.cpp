@@ -9,6 +9,7 @@
 #include "parallel/collective_node.h"
 #include "parallel/verify/gradient_sums.h"
 #include "parallel/verify/happens_before.h"
+#include "parallel/verify/weight_gathers.h"
 
 namespace dml {
 namespace {
@@ -25,6 +26,7 @@ class RankProof {
         numbers_{graph_.num_nodes(), graph_.num_values()},
         before_(p.tasks),
         sums_(p, clips, findings_),
+        gathers_(p, findings_),
         made_(index(graph_.num_values()) * p.by_microbatch.size(), {-1, -1}),
         last_microbatch_(index(graph_.num_nodes()), -1) {}
 
@@ -33,6 +35,7 @@ class RankProof {
     for (at_ = 0; at_ < p_.tasks.tasks.size(); ++at_) take(p_.tasks.tasks[at_]);
     check_results();
     sums_.finish();
+    gathers_.finish();
     return std::move(findings_);
   }
 
@@ -79,6 +82,8 @@ class RankProof {
       take_node(task);
     } else if (task.kind == TaskKind::send || task.kind == TaskKind::receive) {
       take_transfer(task);
+    } else if (WeightGathers::gathers(task)) {
+      gathers_.take(at_, before_, sums_.update());
     } else {
       sums_.take(at_, before_);
     }
@@ -117,7 +122,11 @@ class RankProof {
     expect(last_microbatch_[index(task.node)] < task.id.microbatch,
            "runs {} again, or out of the order of microbatches", node.name);
     last_microbatch_[index(task.node)] = task.id.microbatch;
-    for (const ValueId input : node.inputs) expect_made(input, task.id.microbatch, "reads");
+    for (const ValueId input : node.inputs) {
+      expect_made(input, task.id.microbatch, "reads");
+      const ValueId source = input == kNone ? kNone : made_as(input, task.id.microbatch);
+      if (source != kNone && graph_.value(source).role == Role::parameter) gathers_.read(at_, source, before_);
+    }
     for (const ValueId output : node.outputs) {
       note_made(output, task.id.microbatch);
       if (p_.map->addend_of(output) != kNone) sums_.add(at_, output);
@@ -200,6 +209,7 @@ class RankProof {
   std::vector<Finding> findings_;
   HappensBefore before_;
   GradientSums sums_;
+  WeightGathers gathers_;
   std::vector<Makers> made_;                   ///< by (microbatch, value)
   std::vector<std::int32_t> last_microbatch_;  ///< by node
   std::size_t at_ = 0;

@@ -29,7 +29,7 @@ struct Verification {
 /// Divides the model and makes the tasks as every rank does, and verifies them. One rank of each class stands for all
 /// of it: replicas with as many samples have the same tasks, but for their coordinate; so have tensor indices whose
 /// parts have the same shapes, once the divided graph of each is verified. Circles of waits are sought only where all
-/// else holds. Throws what making a partition throws, and std::invalid_argument for replicas that divide their states.
+/// else holds. Throws what making a partition throws.
 Verification verify(ModelLayout& layout);
 Verification verify(const GraphOfBatch& graph_of, const Mesh& mesh, const PartitionOptions& options);
 

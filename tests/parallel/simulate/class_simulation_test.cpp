@@ -116,6 +116,9 @@ INSTANTIATE_TEST_SUITE_P(Layouts, ClassSimulation,
                              // By parts of the sequence; it has four tokens for four ranks, or for three.
                              ClassCase{4, 4, 4, "dpt", 16, 4, "1f1b", kEvenGpt, {1, 1}, {8}, 4, kBySequence},
                              ClassCase{4, 2, 3, "dpt", 21, 4, "zb-h1", kUnevenGpt, {1, 1}, {8}, 24, kBySequence},
+                             // Replicas that share their states, gradients and parameters.
+                             ClassCase{8, 4, 2, "dpt", 32, 4, "1f1b", kEvenGpt, {1, 1}, {8}, 4, {.zero = 1}},
+                             ClassCase{8, 4, 2, "dpt", 34, 4, "zb-v", kUnevenGpt, {1, 1}, {8}, 32, {.zero = 3}},
                              // Messages that leave a node here and stay within it there.
                              ClassCase{16, 4, 1, "dpt", 64, 4, "1f1b", kEvenGpt, {1, 1}, {6, 24}, 20},
                              ClassCase{8, 4, 2, "pdt", 32, 4, "interleaved", kEvenGpt, {1, 1}, {3}, 40},

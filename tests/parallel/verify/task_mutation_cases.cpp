@@ -52,6 +52,10 @@ std::string drop_tied_sum(World& world, Random& random) {
       world, random, [](const Partition&, const Task& t) { return is_gradient_sum(t) && t.axis == Axis::pipeline; });
 }
 
+std::string drop_weight_gather(World& world, Random& random) {
+  return drop_collective(world, random, [](const Partition&, const Task& t) { return is_weight_gather(t); });
+}
+
 std::string drop_totals_sum(World& world, Random& random) {
   return drop_collective(world, random,
                          [](const Partition&, const Task& t) { return is_collective(t) && t.axis == Axis::world; });
@@ -195,6 +199,41 @@ std::string sum_twice(World& world, Random& random) {
   return text;
 }
 
+std::string gather_twice(World& world, Random& random) {
+  const auto found = pick(world, random, [](const Partition&, const Task& t) { return is_weight_gather(t); });
+  if (!found) return "";
+  std::string text = found->text();
+  const Where same = same_collective(*found);
+  for (const Pick& member : tasks_where(world, same)) insert(member.rank->tasks, member.at + 1, member.task());
+  return text;
+}
+
+/// All replicas keep the whole sum, or a part of it, though they are to do the other.
+std::string scatter_or_keep(World& world, Random& random) {
+  const auto found =
+      pick(world, random, [](const Partition&, const Task& t) { return is_gradient_sum(t) && t.axis == Axis::data; });
+  if (!found) return "";
+  std::string text = found->text();
+  const Where same = same_collective(*found);
+  for (const Pick& member : tasks_where(world, same)) {
+    TaskKind& kind = member.task().kind;
+    kind = kind == TaskKind::all_reduce ? TaskKind::reduce_scatter : TaskKind::all_reduce;
+  }
+  return text;
+}
+
+/// A replica updates the part of another.
+std::string update_of_another(World& world, Random& random) {
+  if (!world.layout.techniques.shares_states() || world.layout.d == 1) return "";
+  const auto found = pick(world, random, [](const Partition&, const Task& t) { return t.kind == TaskKind::update; });
+  if (!found) return "";
+  const std::int64_t size = found->rank->layout.size;
+  const int other = (found->rank->at.d + 1) % world.layout.d;
+  found->task().begin = part_begin(size, world.layout.d, other);
+  found->task().count = part_size(size, world.layout.d, other);
+  return found->text();
+}
+
 std::string reduce_twice(World& world, Random& random) {
   const auto found = pick(world, random, is_tensor_collective);
   if (!found) return "";
@@ -288,8 +327,9 @@ std::string wrong_axis(World& world, Random& random) {
 }
 
 std::string wrong_range(World& world, Random& random) {
-  const auto found = pick(
-      world, random, [](const Partition&, const Task& t) { return is_gradient_sum(t) || t.kind == TaskKind::update; });
+  const auto found = pick(world, random, [](const Partition&, const Task& t) {
+    return is_gradient_sum(t) || is_weight_gather(t) || t.kind == TaskKind::update;
+  });
   if (!found) return "";
   std::int64_t& number = random() % 2 == 0 ? found->task().begin : found->task().count;
   number += random() % 2 == 0 ? 1 : -1;
@@ -411,6 +451,10 @@ constexpr Mutation kTaskMutations[] = {
     {"a sum over replicas is dropped on all ranks", drop_replica_sum},
     {"a sum over shared weights is dropped on all ranks", drop_tied_sum},
     {"the sum of the totals is dropped on all ranks", drop_totals_sum},
+    {"a gather of weights is dropped on all ranks", drop_weight_gather},
+    {"weights are gathered twice on all ranks", gather_twice},
+    {"a sum over replicas is scattered, or not, on all ranks", scatter_or_keep},
+    {"the part of another replica is updated", update_of_another},
     {"a node is dropped on all tensor ranks", drop_node},
     {"a send or a receive is dropped", drop_one_side},
     {"a message is dropped on both sides", drop_message},

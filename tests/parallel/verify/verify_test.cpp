@@ -137,13 +137,20 @@ TEST(Verify, ForwardPassesAlone) {
   expect_verified(layout);
 }
 
-TEST(Verify, RefusesReplicasThatDivideTheirStates) {
-  const VerifiedLayout layout{2, 1, 1};
-  ModelGraphs graphs(layout.model);
-  PartitionOptions options = options_of(layout);
-  options.techniques.zero = 1;
-  const GraphOfBatch graph_of = [&](std::int64_t samples) { return graphs.of(samples); };
-  EXPECT_THROW(verify(graph_of, Mesh(2, 1, 1), options), std::invalid_argument);
+TEST(Verify, ReplicasThatDivideTheirStates) {
+  const char* tied = "gpt:layers=4,width=12,heads=3,seq=4,vocab=7,tied=1";
+  for (int zero = 1; zero <= Techniques::kMostZero; ++zero) {
+    const Techniques shared{.zero = zero};
+    const Techniques all{
+        .recompute = Recompute::full, .sequence_parallel = true, .zero = zero, .dtype = DataType::bf16};
+    for (const Techniques& techniques : {shared, all}) {
+      expect_verified({3, 2, 1, 3, "1f1b", kUntied, 10, SplitMode::megatron, true, false, techniques});
+      expect_verified({2, 2, 2, 4, "interleaved", tied, 9, SplitMode::megatron, false, false, techniques});
+      expect_verified({2, 2, 1, 3, "zb-v", tied, 7, SplitMode::megatron, true, false, techniques});
+    }
+    expect_verified({1, 2, 1, 2, "1f1b", kMlp, 6, SplitMode::megatron, true, false, shared});
+    expect_verified({2, 2, 1, 2, "1f1b", kMlp, 6, SplitMode::megatron, true, true, shared});
+  }
 }
 
 }  // namespace
