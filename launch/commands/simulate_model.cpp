@@ -64,10 +64,10 @@ struct Prediction {
 
 /// Threads of a rank, and the hosts that the ranks share.
 std::pair<int, Hosts> placed(const Hardware& hardware, int asked_threads, int world) {
-  if (hardware.cores_per_host == 0) return {std::max(asked_threads, 1), {1, 1}};
+  if (hardware.cores_per_host == 0) return {std::max(asked_threads, 1), hosts_of(hardware, 1, 1)};
   const int per_host = hardware.ranks_per_host > 0 ? std::min(hardware.ranks_per_host, world) : world;
   const int threads = asked_threads > 0 ? asked_threads : std::max(1, hardware.cores_per_host / per_host);
-  return {threads, {per_host, static_cast<double>(hardware.cores_per_host) / threads}};
+  return {threads, hosts_of(hardware, per_host, static_cast<double>(hardware.cores_per_host) / threads)};
 }
 
 RankPlaces places_on(const Hardware& hardware, const Hosts& hosts) {

@@ -49,9 +49,9 @@ struct Hardware {
   std::string name;
   double launch_seconds = 0;  ///< of each task beside its kernel
   /// A host that issues the tasks of an accelerator, and runs ahead of it, needs so long for each: a pass is not over
-  /// before all its tasks are issued. Known to estimates of plan/.
+  /// before all its operations and tensor collectives are issued.
   double dispatch_seconds = 0;
-  double step_seconds = 0;  ///< of each step beside its tasks, where nothing overlaps; known to estimates of plan/
+  double step_seconds = 0;  ///< of each step beside its tasks, where nothing overlaps
   Peaks peaks;
   double memory_bytes = 0;  ///< of a device; 0: unknown
   int cores_per_host = 0;   ///< that its ranks' threads share; 0: each rank is a device of its own

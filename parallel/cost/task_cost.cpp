@@ -64,6 +64,10 @@ class TaskPrices {
 
 }  // namespace
 
+Hosts hosts_of(const Hardware& hardware, int ranks_per_host, double ranks_at_full_speed) {
+  return {ranks_per_host, ranks_at_full_speed, hardware.dispatch_seconds, hardware.step_seconds};
+}
+
 CommKind comm_kind_of(TaskKind collective) {
   if (collective == TaskKind::all_gather) return CommKind::all_gather;
   return collective == TaskKind::reduce_scatter ? CommKind::reduce_scatter : CommKind::all_reduce;

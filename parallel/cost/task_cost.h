@@ -11,6 +11,9 @@ namespace dml {
 
 CommKind comm_kind_of(TaskKind collective);
 
+/// For simulate_step.
+Hosts hosts_of(const Hardware& hardware, int ranks_per_host, double ranks_at_full_speed);
+
 /// How the ranks of a run compute.
 struct RunMode {
   ComputeMode compute;

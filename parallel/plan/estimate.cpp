@@ -139,7 +139,7 @@ class StepEnd {
   double seconds() const { return seconds_ + pricing_.hardware.step_seconds; }
   /// Mean over positions.
   double compute() const { return compute_; }
-  double exposed() const { return exposed_; }
+  double exposed() const { return exposed_ + pricing_.hardware.step_seconds; }
 
  private:
   void add(int position, const PositionTimes& times, const TimedAction& last) {

@@ -17,6 +17,8 @@ namespace dml {
 struct Hosts {
   int ranks_per_host = 1;
   double ranks_at_full_speed = 1;  ///< usable cores of a host / threads of a rank
+  double dispatch_seconds = 0;     ///< as of cost/hardware.h, as is the next
+  double step_seconds = 0;
 
   bool are_shared() const { return ranks_per_host > ranks_at_full_speed; }
 };

@@ -16,15 +16,25 @@ namespace {
 
 constexpr double kNever = std::numeric_limits<double>::infinity();
 
+constexpr std::int32_t kNothing = -1;
+constexpr std::int32_t kHost = -2;
+
 /// Where a rank is in its list.
 struct Place {
   std::int32_t next = 0;
-  std::int32_t waits_for = -1;  ///< a task whose end it waits for
-  double work = 0;              ///< of the task that runs: seconds it takes on cores of its own
-  double since = 0;             ///< begin of the task that runs, or of the wait
+  std::int32_t waits_for = kNothing;  ///< a task whose end it waits for, or kHost
+  double work = 0;                    ///< of the task that runs: seconds it takes on cores of its own
+  double since = 0;                   ///< begin of the task that runs, or of the wait
 };
 
-/// When a side of an exchange is done.
+/// The pass that a rank is in.
+struct Pass {
+  std::int32_t first = kNothing;  ///< its first task of a node
+  std::int32_t num_issued = 0;    ///< tasks of nodes
+  double since = 0;
+};
+
+/// When a side of an exchange is done, or of a host.
 struct Completion {
   double end = 0;
   Side side;
@@ -41,6 +51,8 @@ class StepSimulation {
         seconds_(seconds),
         exchanges_(find_exchanges(ranks, classes)),
         places_(ranks.size()),
+        passes_(ranks.size()),
+        hosts_(hosts),
         cores_(classes, hosts) {
     result_.timeline.measured = false;
     result_.parts.resize(ranks.size());
@@ -62,6 +74,8 @@ class StepSimulation {
     }
     for (int rank = 0; rank < num_ranks(); ++rank) {
       if (place_of(rank).waits_for >= 0) refuse_deadlock(rank);
+      parts(rank).step += hosts_.step_seconds;
+      parts(rank).exposed_comm += hosts_.step_seconds;
       result_.seconds = std::max(result_.seconds, result_.parts[index(rank)].step);
     }
     return std::move(result_);
@@ -83,12 +97,14 @@ class StepSimulation {
     const RankTasks& tasks = ranks_[index(rank)];
     for (; s.next < static_cast<std::int32_t>(tasks.tasks.size()); ++s.next) {
       const Task& next = tasks.tasks[index(s.next)];
+      if (is_held_up(rank, next)) return;
       for (const std::int32_t dep : tasks.deps_of(next)) {
         if (is_over(rank, dep)) continue;
         s.waits_for = dep;
         s.since = now_;
         return;
       }
+      issue(rank, next);
       if (!is_exchange(next)) return begin(rank);
       post(rank);
     }
@@ -100,6 +116,36 @@ class StepSimulation {
       return;
     }
     parts(rank).step = now_;
+  }
+
+  /// Whether the rank must wait until its host has issued the pass that ends before `next`.
+  bool is_held_up(int rank, const Task& next) {
+    Pass& pass = passes_[index(rank)];
+    if (pass.first == kNothing || !ends_pass(task(rank, pass.first), next)) return false;
+    const double issued = pass.since + pass.num_issued * hosts_.dispatch_seconds;
+    if (issued > now_) {
+      place_of(rank).waits_for = kHost;
+      place_of(rank).since = now_;
+      completions_.push({issued, {rank, kHost}});
+      return true;
+    }
+    pass = {};
+    return false;
+  }
+
+  void issue(int rank, const Task& next) {
+    if (hosts_.dispatch_seconds == 0 || next.node == kNone) return;
+    Pass& pass = passes_[index(rank)];
+    if (pass.first == kNothing) pass = {place_of(rank).next, 0, now_};
+    ++pass.num_issued;
+  }
+
+  /// Gradient sums, and what is posted for the next pass, stand between the nodes of a pass.
+  static bool ends_pass(const Task& first, const Task& next) {
+    if (next.node == kNone) return next.kind == TaskKind::send || next.queue == QueueId::compute;
+    const bool is_forward = first.id.phase == Phase::forward;
+    return is_forward != (next.id.phase == Phase::forward) || first.id.microbatch != next.id.microbatch ||
+           first.id.stage != next.id.stage;
   }
 
   void begin(int rank) {
@@ -152,9 +198,9 @@ class StepSimulation {
     completions_.pop();
     Place& waiting = place_of(side.rank);
     if (waiting.waits_for != side.task) return;
-    const bool receives = task(side.rank, side.task).kind == TaskKind::receive;
+    const bool receives = side.task != kHost && task(side.rank, side.task).kind == TaskKind::receive;
     (receives ? parts(side.rank).bubble : parts(side.rank).exposed_comm) += now_ - waiting.since;
-    waiting.waits_for = -1;
+    waiting.waits_for = kNothing;
     proceed(side.rank);
   }
 
@@ -170,6 +216,8 @@ class StepSimulation {
   Exchanges exchanges_;
   std::vector<std::size_t> posted_;  ///< by exchange: sides
   std::vector<Place> places_;
+  std::vector<Pass> passes_;
+  Hosts hosts_;
   HostCores cores_;
   std::priority_queue<Completion, std::vector<Completion>, std::greater<>> completions_;
   double now_ = 0;

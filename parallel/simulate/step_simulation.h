@@ -22,7 +22,7 @@ struct StepParts {
   double step = 0;
   double compute = 0;
   double core_wait = 0;     ///< by which sharing cores makes compute longer
-  double exposed_comm = 0;  ///< waiting on a collective or a send
+  double exposed_comm = 0;  ///< waiting on a collective or a send, or for a host that issues tasks
   double bubble = 0;        ///< waiting on a receive
 };
 
@@ -33,8 +33,9 @@ struct SimulatedStep {
 };
 
 /// Plays the step as the executor runs it: each rank takes its tasks in order, computes, and posts communication
-/// without waiting for it; it waits where a task needs one that is not over. `ranks` are all ranks of the mesh, by
-/// number. Throws std::invalid_argument where communication has no counterpart, or ranks wait for each other for ever.
+/// without waiting for it; it waits where a task needs one that is not over. Where hosts need time to dispatch a task,
+/// a pass takes that for each of its nodes at least. `ranks` are all ranks of the mesh, by number. Throws
+/// std::invalid_argument where communication has no counterpart, or ranks wait for each other for ever.
 SimulatedStep simulate_step(std::span<const RankTasks> ranks, const Mesh& mesh, const Hosts& hosts,
                             const TaskSeconds& seconds);
 /// The same step, of the first rank of each class: what a rank exchanges with another class stands for what all ranks

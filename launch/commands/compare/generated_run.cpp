@@ -34,8 +34,8 @@ SimulatedStep GeneratedRun::simulate(const Hardware& hardware) const {
   RunMode mode;
   mode.compute.threads = place.threads_per_rank;
   mode.optimizer_states = files_.config.optimizer.num_states();
-  const Hosts hosts{place.ranks_per_host,
-                    static_cast<double>(place.usable_cores) / static_cast<double>(place.threads_per_rank)};
+  const Hosts hosts = hosts_of(hardware, place.ranks_per_host,
+                               static_cast<double>(place.usable_cores) / static_cast<double>(place.threads_per_rank));
   return simulate_step(tasks_, mesh(), hosts, task_seconds(hardware, partitions_, mode));
 }
 

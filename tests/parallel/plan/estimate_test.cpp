@@ -31,6 +31,7 @@ struct EstimateCase {
   std::int64_t batch = 16;
   double tolerance = 0.005;  ///< of the time
   Techniques techniques = {};
+  double dispatch_seconds = 0, step_seconds = 0;
 };
 
 std::string text_of(const EstimateCase& c) {
@@ -46,6 +47,8 @@ class EstimatedWorld {
         cuts_([this](std::int64_t samples) { return graphs_.of(samples); }, samples_of(c)),
         hardware_(small_hardware()),
         mesh_(c.d, c.p, c.t) {
+    hardware_.dispatch_seconds = c.dispatch_seconds;
+    hardware_.step_seconds = c.step_seconds;
     layout_ = {.d = c.d,
                .p = c.p,
                .t = c.t,
@@ -57,7 +60,7 @@ class EstimatedWorld {
     options_.batch = c.batch;
     options_.clips = clips;
     options_.bucket_bytes = 64 << 10;
-    options_.hosts = {mesh_.world_size(), static_cast<double>(mesh_.world_size())};
+    options_.hosts = hosts_of(hardware_, mesh_.world_size(), mesh_.world_size());
     PartitionOptions partition;
     partition.schedule = c.schedule;
     partition.chunks = c.chunks;
@@ -182,6 +185,9 @@ INSTANTIATE_TEST_SUITE_P(
                      .schedule = "zb-h1",
                      .tolerance = 0.01,
                      .techniques = {.recompute = Recompute::full, .sequence_parallel = true}},
+        // Hosts that take longer to issue most passes than their devices to compute them, and all of them.
+        EstimateCase{.p = 2, .microbatches = 4, .dispatch_seconds = 20e-6, .step_seconds = 1e-3},
+        EstimateCase{.d = 2, .p = 2, .t = 2, .microbatches = 4, .dispatch_seconds = 1e-4},
         // Sizes between powers of two, parts of several sizes, and weights of two stages.
         EstimateCase{.p = 2, .microbatches = 4, .batch = 24, .tolerance = 0.02},
         EstimateCase{.d = 3, .p = 2, .microbatches = 2, .batch = 23, .tolerance = 0.05},
