@@ -1,6 +1,8 @@
 #include "parallel/build_tasks.h"
 
 #include <algorithm>
+#include <map>
+#include <optional>
 
 #include "kernels/error.h"
 #include "models/index.h"
@@ -19,11 +21,16 @@ class Builder {
         map_(map),
         at_(in.mesh.coordinate(in.rank)),
         numbers_{in.graphs[0]->graph.num_nodes(), in.graphs[0]->graph.num_values()},
-        maker_(index(numbers_.num_values) * in.graphs.size(), -1),
+        place_of_(index(numbers_.num_values), -1),
         gradient_maker_(in.layout.segments.size(), -1),
         num_rounds_(in.techniques.shares_gradients() ? in.graphs.size() : 1),
         open_(in.layout.buckets.size() * num_rounds_, 0) {
     result_.rank = in.rank;
+    std::size_t num_nodes = 0;
+    for (const Action& action : in.orders[index(at_.p)]) {
+      if (action.phase == Phase::forward) num_nodes += map.nodes(action.stage).size();
+    }
+    result_.tasks.reserve(num_nodes);
     count_addends();
   }
 
@@ -52,8 +59,14 @@ class Builder {
 
  private:
   const Graph& graph(int microbatch) const { return in_.graphs[index(microbatch)]->graph; }
+  /// The task that makes a value on this rank, or -1; a place for it where there is none.
   std::int32_t& maker(ValueId value, int microbatch) {
-    return maker_[index(microbatch) * index(numbers_.num_values) + index(value)];
+    std::int32_t& place = place_of_[index(value)];
+    if (place < 0) {
+      place = static_cast<std::int32_t>(makers_.size());
+      makers_.resize(makers_.size() + in_.graphs.size(), -1);
+    }
+    return makers_[index(place) + index(microbatch)];
   }
 
   /// For every bucket and round, how many addends of its gradients this rank will compute.
@@ -165,7 +178,7 @@ class Builder {
       task.queue = QueueId::tensor_comm;
       task.bytes = collective_bytes(g, node);
     } else {
-      const Cost cost = cost_of(g, node);
+      const Cost& cost = cost_of_node(g, id);
       task.flops = cost.flops;
       task.bytes = static_cast<std::int64_t>(cost.bytes);
     }
@@ -174,6 +187,15 @@ class Builder {
       maker(output, action.microbatch) = made;
       if (map_.addend_of(output) != kNone) finish_addend(map_.addend_of(output), made, action.microbatch);
     }
+  }
+
+  /// Microbatches of the same size have the same graph.
+  const Cost& cost_of_node(const Graph& g, NodeId id) {
+    std::vector<std::optional<Cost>>& costs = costs_[&g];
+    if (costs.empty()) costs.resize(index(numbers_.num_nodes));
+    std::optional<Cost>& cost = costs[index(id)];
+    if (!cost) cost = cost_of(g, g.node(id));
+    return *cost;
   }
 
   void finish_addend(ValueId parameter, std::int32_t made, int microbatch) {
@@ -289,7 +311,9 @@ class Builder {
   const StageMap& map_;
   Coordinate at_;
   OperationNumbers numbers_;
-  std::vector<std::int32_t> maker_;           ///< by (microbatch, value): the task that makes it on this rank
+  std::vector<std::int32_t> place_of_;                              ///< by value: in `makers_`, or -1
+  std::vector<std::int32_t> makers_;                                ///< by place and microbatch
+  std::map<const Graph*, std::vector<std::optional<Cost>>> costs_;  ///< by node
   std::vector<std::int32_t> gradient_maker_;  ///< by segment: the task that added to its gradient last
   std::size_t num_rounds_;                    ///< sums of a bucket in a step
   std::vector<int> open_;                     ///< by bucket and round: addends still to come

@@ -32,13 +32,16 @@ int Mesh::rank(const Coordinate& at) const { return at.d * strides_[0] + at.p * 
 
 std::vector<int> Mesh::group(int rank, Axis axis) const {
   const auto index = static_cast<std::size_t>(axis);
-  const int first = rank - rank / strides_[index] % extents_[index] * strides_[index];
+  const int first = group_color(rank, axis);
   std::vector<int> ranks;
   for (int i = 0; i < extents_[index]; ++i) ranks.push_back(first + i * strides_[index]);
   return ranks;
 }
 
-int Mesh::group_color(int rank, Axis axis) const { return group(rank, axis).front(); }
+int Mesh::group_color(int rank, Axis axis) const {
+  const auto index = static_cast<std::size_t>(axis);
+  return rank - rank / strides_[index] % extents_[index] * strides_[index];
+}
 
 Placement::Placement(int positions, int chunks, Kind kind) : positions_(positions) {
   for (int stage = 0; stage < positions * chunks; ++stage) {

@@ -209,9 +209,10 @@ DividedModel divide_model(const GraphOfBatch& graph_of, const Mesh& mesh, int te
 
 StagePlan plan_stages(const DividedModel& model, const SplitGraph& split, const Mesh& mesh,
                       const PartitionOptions& options) {
-  StagePlan plan{placement_of(mesh, options), {}, nullptr};
+  StagePlan plan{placement_of(mesh, options), {}, nullptr, nullptr};
   plan.orders = make_orders(plan.placement, model.costs, options);
   plan.map = std::make_shared<const StageMap>(split, model.stages, plan.placement, options.needs_output);
+  plan.uses = std::make_shared<const ParameterUses>(split, model.stages);
   return plan;
 }
 
@@ -231,7 +232,7 @@ Partition make_partition(const DividedModel& model, const StagePlan& plan, const
   split_graphs(p, model);
   p.own_stages = p.placement.stages(p.at.p);
   p.map = plan.map;
-  p.layout = flat_layout(p.split(), p.stages, p.own_stages, p.place(), options.bucket_bytes, options.decays);
+  p.layout = flat_layout(p.split(), *plan.uses, p.own_stages, p.place(), options.bucket_bytes, options.decays);
   p.tasks = build_tasks({p.mesh, rank, p.placement, p.orders, p.by_microbatch, p.stages, p.layout, options.clips,
                          options.forward_only, options.techniques},
                         *p.map);

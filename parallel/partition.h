@@ -115,6 +115,7 @@ struct StagePlan {
   Placement placement;
   std::vector<Order> orders;  ///< by pipeline position
   std::shared_ptr<const StageMap> map;
+  std::shared_ptr<const ParameterUses> uses;
 };
 /// `split` is of any tensor index and number of samples. Throws std::invalid_argument as placement_of and schedules do.
 StagePlan plan_stages(const DividedModel& model, const SplitGraph& split, const Mesh& mesh,

@@ -92,7 +92,7 @@ class PathFinder {
     const std::int32_t exchange = exchanges_.of_task[index(side.rank)][index(side.task)];
     if (exchange < 0) return side;
     Side last = side;
-    for (const Side& other : exchanges_.sides[index(exchange)]) {
+    for (const Side& other : exchanges_.sides(exchange)) {
       if (places_.at(other.rank, other.task).start > places_.at(last.rank, last.task).start) last = other;
     }
     return last;
@@ -147,7 +147,7 @@ TaskSeconds measured_seconds(std::span<const RankTasks> ranks, const Timeline& m
       const std::int32_t exchange = exchanges.of_task[index(rank.rank)][i];
       if (exchange >= 0) {
         begin = own.start;
-        for (const Side& side : exchanges.sides[index(exchange)])
+        for (const Side& side : exchanges.sides(exchange))
           begin = std::max(begin, places.at(side.rank, side.task).start);
       } else {
         ready = own.end;

@@ -9,17 +9,18 @@
 namespace dml {
 namespace {
 
-CommGroup group_of(const Mesh& mesh, int rank, Axis axis) {
-  if (axis == Axis::world) return {mesh.world_size(), 1};
-  const std::vector<int> ranks = mesh.group(rank, axis);
-  return {static_cast<int>(ranks.size()), ranks.size() > 1 ? ranks[1] - ranks[0] : 1};
+CommGroup group_of(const Mesh& mesh, Axis axis) {
+  if (mesh.extent(axis) == 1 || axis == Axis::world) return {mesh.extent(axis), 1};
+  const int neighbour =
+      mesh.rank({axis == Axis::data ? 1 : 0, axis == Axis::pipeline ? 1 : 0, axis == Axis::tensor ? 1 : 0});
+  return {mesh.extent(axis), neighbour};
 }
 
 double seconds_of_communication(const Hardware& hardware, const Partition& rank, const Task& task) {
   const auto bytes = static_cast<double>(task.bytes);
   if (task.kind == TaskKind::send) return seconds_of_send(hardware, bytes, rank.rank, task.peer);
   if (task.kind == TaskKind::receive) return seconds_of_send(hardware, bytes, task.peer, rank.rank);
-  return seconds_of(hardware, comm_kind_of(task.kind), bytes, group_of(rank.mesh, rank.rank, task.axis));
+  return seconds_of(hardware, comm_kind_of(task.kind), bytes, group_of(rank.mesh, task.axis));
 }
 
 class TaskPrices {

@@ -2,32 +2,33 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
+#include <utility>
+
+#include "models/index.h"
 
 namespace dml {
 namespace {
 
-struct Use {
-  NodeId first = kNone;  ///< first forward node on these stages that reads it
-  std::set<int> stages;  ///< all stages that read it
-  bool here = false;
+/// A parameter of some stages, in the order of flat buffers.
+struct Used {
+  ValueId value = kNone;
+  NodeId first = kNone;
+  const std::vector<int>* stages = nullptr;
+
+  bool is_tied() const { return stages->size() > 1; }
 };
 
-std::map<ValueId, Use> uses_of(const SplitGraph& split, std::span<const int> stages, std::span<const int> own) {
-  std::map<ValueId, Use> uses;
-  for (NodeId id = 0; id < split.graph.num_nodes(); ++id) {
-    const Node& node = split.graph.node(id);
-    const int stage = stages[static_cast<std::size_t>(id)];
-    for (const ValueId input : node.inputs) {
-      if (input == kNone || split.graph.gradient_of.count(input) == 0) continue;
-      Use& use = uses[input];
-      use.stages.insert(stage);
-      if (std::find(own.begin(), own.end(), stage) == own.end()) continue;
-      use.here = true;
-      if (use.first == kNone) use.first = id;
+std::vector<Used> used_by(const ParameterUses& uses, std::span<const int> own_stages) {
+  std::map<ValueId, NodeId> first;
+  for (const int stage : own_stages) {
+    for (const ParameterUses::Use& use : uses.of_stage(stage)) {
+      NodeId& node = first.try_emplace(use.value, use.first).first->second;
+      node = std::min(node, use.first);
     }
   }
-  return uses;
+  std::vector<Used> used;
+  for (const auto& [value, node] : first) used.push_back({value, node, &uses.stages(value)});
+  return used;
 }
 
 void fill_buckets(FlatLayout& layout, std::int64_t bucket_elems) {
@@ -52,28 +53,43 @@ int FlatLayout::find(ValueId value) const {
   return -1;
 }
 
-FlatLayout flat_layout(const SplitGraph& split, std::span<const int> stages, std::span<const int> own_stages,
+ParameterUses::ParameterUses(const SplitGraph& split, std::span<const int> stages) {
+  std::map<std::pair<ValueId, int>, NodeId> first;  // by parameter and stage
+  for (NodeId id = 0; id < split.graph.num_nodes(); ++id) {
+    for (const ValueId input : split.graph.node(id).inputs) {
+      if (input == kNone || split.graph.value(input).role == Role::activation) continue;
+      if (split.graph.gradient_of.contains(input)) first.try_emplace({input, stages[index(id)]}, id);
+    }
+  }
+  for (const auto& [use, node] : first) {
+    const auto [value, stage] = use;
+    if (by_stage_.size() <= index(stage)) by_stage_.resize(index(stage) + 1);
+    by_stage_[index(stage)].push_back({value, node});
+    stages_[value].push_back(stage);
+  }
+}
+
+std::span<const ParameterUses::Use> ParameterUses::of_stage(int stage) const {
+  if (index(stage) >= by_stage_.size()) return {};
+  return by_stage_[index(stage)];
+}
+
+FlatLayout flat_layout(const SplitGraph& split, const ParameterUses& uses, std::span<const int> own_stages,
                        TensorPlace place, std::int64_t bucket_bytes,
                        const std::function<bool(const std::string&)>& decays) {
-  std::vector<std::pair<ValueId, Use>> used;
-  for (const auto& [value, use] : uses_of(split, stages, own_stages)) {
-    if (use.here) used.emplace_back(value, use);
-  }
+  std::vector<Used> used = used_by(uses, own_stages);
   // The last used is the first whose gradient is finished; what other stages share waits for them, and comes last, in
   // the same order on all of them.
-  std::sort(used.begin(), used.end(), [](const auto& a, const auto& b) {
-    const bool tied_a = a.second.stages.size() > 1;
-    const bool tied_b = b.second.stages.size() > 1;
-    if (tied_a != tied_b) return tied_b;
-    if (tied_a) return std::pair(a.second.stages, a.first) < std::pair(b.second.stages, b.first);
-    return std::pair(-a.second.first, a.first) < std::pair(-b.second.first, b.first);
+  std::sort(used.begin(), used.end(), [](const Used& a, const Used& b) {
+    if (a.is_tied() != b.is_tied()) return b.is_tied();
+    if (a.is_tied()) return std::pair(*a.stages, a.value) < std::pair(*b.stages, b.value);
+    return std::pair(-a.first, a.value) < std::pair(-b.first, b.value);
   });
   FlatLayout layout;
-  for (const auto& [value, use] : used) {
-    const ShardSpec& spec = split.shards[static_cast<std::size_t>(value)];
+  for (const Used& use : used) {
+    const ShardSpec& spec = split.shards[index(use.value)];
     const std::int64_t count = spec.local(place).num_elements();
-    layout.segments.push_back(
-        {value, spec, layout.size, count, decays(spec.name), {use.stages.begin(), use.stages.end()}});
+    layout.segments.push_back({use.value, spec, layout.size, count, decays(spec.name), *use.stages});
     layout.size += (count + kSegmentAlignment - 1) / kSegmentAlignment * kSegmentAlignment;
   }
   fill_buckets(layout, std::max<std::int64_t>(1, bucket_bytes / 4));

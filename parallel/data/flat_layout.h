@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -41,11 +42,32 @@ struct FlatLayout {
   int find(ValueId value) const;
 };
 
+/// The trained parameters that each stage reads, found once for all positions; the same for all tensor indices.
+class ParameterUses {
+ public:
+  /// In a stage: a parameter, and the first node there that reads it.
+  struct Use {
+    ValueId value = kNone;
+    NodeId first = kNone;
+  };
+
+  /// `stages` is by node of the split graph.
+  ParameterUses(const SplitGraph& split, std::span<const int> stages);
+
+  std::span<const Use> of_stage(int stage) const;
+  /// The stages that read a parameter, ascending.
+  const std::vector<int>& stages(ValueId parameter) const { return stages_.at(parameter); }
+
+ private:
+  std::vector<std::vector<Use>> by_stage_;
+  std::map<ValueId, std::vector<int>> stages_;
+};
+
 /// Segments begin at multiples of 16 elements, so that vector loads are aligned.
 inline constexpr std::int64_t kSegmentAlignment = 16;
 
-/// The layout of the parameters that the given stages use; `stages` is by node of the split graph.
-FlatLayout flat_layout(const SplitGraph& split, std::span<const int> stages, std::span<const int> own_stages,
+/// The layout of the parameters that the given stages use.
+FlatLayout flat_layout(const SplitGraph& split, const ParameterUses& uses, std::span<const int> own_stages,
                        TensorPlace place, std::int64_t bucket_bytes,
                        const std::function<bool(const std::string&)>& decays);
 

@@ -103,6 +103,7 @@ const DividedPrices::Staged& DividedPrices::staged(int num_stages) {
   Staged staged;
   for (const NodeId origin : split.origin) staged.stages.push_back(cut.stages[index(origin)]);
   staged.map = std::make_unique<StageMap>(split, staged.stages, num_stages, false);
+  staged.uses = std::make_unique<ParameterUses>(split, staged.stages);
   return staged_.emplace(num_stages, std::move(staged)).first->second;
 }
 
@@ -141,7 +142,7 @@ const std::vector<PositionWeights>& DividedPrices::weights(const Placement& plac
   const Staged& of_model = staged(placement.num_stages());
   std::vector<PositionWeights> weights;
   for (int position = 0; position < placement.num_positions(); ++position) {
-    const FlatLayout layout = flat_layout(priced(model_.samples()).split, of_model.stages, placement.stages(position),
+    const FlatLayout layout = flat_layout(priced(model_.samples()).split, *of_model.uses, placement.stages(position),
                                           place_, bucket_bytes, [](const std::string&) { return true; });
     weights.push_back(weights_of(layout, placement));
   }

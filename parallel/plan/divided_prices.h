@@ -76,6 +76,7 @@ class DividedPrices {
   struct Staged {
     std::vector<int> stages;  ///< by node of the split graphs
     std::unique_ptr<StageMap> map;
+    std::unique_ptr<ParameterUses> uses;
   };
   const PricedGraph& priced(std::int64_t samples);
   const Staged& staged(int num_stages);

@@ -258,13 +258,13 @@ double Estimator::weights_of(const LayoutChoice& layout, double elems) const {
 StepEstimate Estimator::estimate(const LayoutChoice& layout) {
   check_batch(layout);
   const std::vector<PositionWeights>& position_weights = weights(layout);
+  const std::int64_t samples = (options_.batch + layout.d - 1) / layout.d;  // of the largest replica
+  const double mean = static_cast<double>(samples) / layout.microbatches;
+  check_held(layout, position_weights, mean);  // before the orders are made, which takes longer
   const CachedOrders& schedule = schedules_.orders(layout, model_.cut(layout.num_stages()).costs);
   if (!schedule.refusal.empty()) throw ImpossibleLayout(Obstacle::schedule, schedule.refusal);
   if (schedule.same != nullptr)
     throw ImpossibleLayout(Obstacle::duplicate, fmt::format("the order of {}", schedule.same->name));
-  const std::int64_t samples = (options_.batch + layout.d - 1) / layout.d;  // of the largest replica
-  const double mean = static_cast<double>(samples) / layout.microbatches;
-  check_held(layout, position_weights, mean);
   const Pricing pricing{.layout = layout,
                         .samples = mean,
                         .options = options_,

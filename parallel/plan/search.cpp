@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
+#include <span>
 #include <utility>
 
 namespace dml {
@@ -43,10 +45,15 @@ class Search {
 
   SearchResult run(const SearchSpace& space) {
     std::vector<LayoutChoice> layouts = all_layouts(space);
-    for (const Techniques& techniques : space.techniques) {
-      const bool is_last = techniques == space.techniques.back();
-      const bool is_first = techniques.recompute == space.techniques.front().recompute;
-      if (is_first || is_last || changes_model(techniques)) layouts = price(std::move(layouts), techniques, is_last);
+    std::span<const Techniques> rest = space.techniques;
+    while (!rest.empty()) {
+      const auto other = std::ranges::find_if(
+          rest, [&](const Techniques& techniques) { return techniques.recompute != rest.front().recompute; });
+      const auto group = rest.first(static_cast<std::size_t>(other - rest.begin()));
+      const bool is_first = rest.size() == space.techniques.size();
+      rest = rest.subspan(group.size());
+      if (is_first || rest.empty() || changes_model(group.front()))
+        layouts = price(std::move(layouts), group, rest.empty());
     }
     std::stable_sort(result_.ranked.begin(), result_.ranked.end(), [](const RankedLayout& a, const RankedLayout& b) {
       return std::pair(a.estimate.seconds, a.estimate.memory.total()) <
@@ -68,22 +75,40 @@ class Search {
     return priced_->estimator;
   }
 
-  /// What of `layouts` lacks memory, unless these techniques are the last.
-  std::vector<LayoutChoice> price(std::vector<LayoutChoice> layouts, const Techniques& techniques, bool is_last) {
+  /// With the first of techniques of one recomputation that fit. What of `layouts` lacks memory with all of them,
+  /// unless they are the last.
+  std::vector<LayoutChoice> price(std::vector<LayoutChoice> layouts, std::span<const Techniques> group, bool is_last) {
     std::vector<LayoutChoice> lacking;
     for (LayoutChoice& layout : layouts) {
-      layout.techniques = techniques;
-      try {
-        result_.ranked.push_back({layout, estimator_of(techniques).estimate(layout)});
-      } catch (const ImpossibleLayout& error) {
-        if (error.why == Obstacle::memory && !is_last) {
-          lacking.push_back(layout);
-        } else {
-          result_.rejected.push_back({layout, error.why, error.what()});
-        }
+      const std::optional<RejectedLayout> rejected = price(layout, group);
+      if (!rejected) continue;
+      if (rejected->why == Obstacle::memory && !is_last) {
+        lacking.push_back(layout);
+      } else {
+        result_.rejected.push_back(*rejected);
       }
     }
     return lacking;
+  }
+
+  std::optional<RejectedLayout> price(LayoutChoice& layout, std::span<const Techniques> group) {
+    std::optional<RejectedLayout> rejected;
+    for (const Techniques& techniques : group) {
+      layout.techniques = techniques;
+      rejected = refusal_of(layout);
+      if (!rejected || rejected->why != Obstacle::memory) break;
+    }
+    return rejected;
+  }
+
+  /// Nothing where the layout is possible, and ranked.
+  std::optional<RejectedLayout> refusal_of(const LayoutChoice& layout) {
+    try {
+      result_.ranked.push_back({layout, estimator_of(layout.techniques).estimate(layout)});
+      return std::nullopt;
+    } catch (const ImpossibleLayout& error) {
+      return RejectedLayout{layout, error.why, error.what()};
+    }
   }
 
   KeptGraphs& graphs_;

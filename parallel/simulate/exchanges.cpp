@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <numeric>
 #include <stdexcept>
 #include <unordered_map>
 #include <utility>
@@ -66,6 +67,38 @@ std::size_t wanted_sides(const Task& task, const RankClasses& classes) {
   return task.axis == Axis::pipeline ? 0 : index(classes.group_size(task.axis));
 }
 
+/// Exchanges by task, and how many sides each has, one place behind its own.
+void number_exchanges(Exchanges& found, std::span<const RankTasks> ranks, const RankClasses& classes) {
+  Matcher matcher(classes.mesh());
+  std::unordered_map<ExchangeKey, std::int32_t, KeyHash> known;
+  found.first_side.push_back(0);
+  for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
+    auto& of_task = found.of_task.emplace_back(ranks[rank].tasks.size(), -1);
+    for (std::size_t i = 0; i < of_task.size(); ++i) {
+      const Task& task = ranks[rank].tasks[i];
+      if (task.queue == QueueId::compute) continue;
+      const auto next = static_cast<std::int32_t>(found.size());
+      const auto [entry, is_new] = known.try_emplace(matcher.key_of(classes.first_ranks()[rank], task), next);
+      if (is_new) found.first_side.push_back(0);
+      of_task[i] = entry->second;
+      ++found.first_side[index(entry->second) + 1];
+    }
+  }
+}
+
+void place_sides(Exchanges& found) {
+  std::partial_sum(found.first_side.begin(), found.first_side.end(), found.first_side.begin());
+  found.all_sides.resize(found.first_side.back());
+  std::vector<std::size_t> next = found.first_side;
+  for (std::size_t rank = 0; rank < found.of_task.size(); ++rank) {
+    for (std::size_t i = 0; i < found.of_task[rank].size(); ++i) {
+      const std::int32_t exchange = found.of_task[rank][i];
+      if (exchange >= 0)
+        found.all_sides[next[index(exchange)]++] = {static_cast<std::int32_t>(rank), static_cast<std::int32_t>(i)};
+    }
+  }
+}
+
 }  // namespace
 
 Exchanges find_exchanges(std::span<const RankTasks> ranks, const Mesh& mesh) {
@@ -74,23 +107,11 @@ Exchanges find_exchanges(std::span<const RankTasks> ranks, const Mesh& mesh) {
 
 Exchanges find_exchanges(std::span<const RankTasks> ranks, const RankClasses& classes) {
   Exchanges found;
-  Matcher matcher(classes.mesh());
-  std::unordered_map<ExchangeKey, std::int32_t, KeyHash> known;
-  for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
-    auto& of_task = found.of_task.emplace_back(ranks[rank].tasks.size(), -1);
-    for (std::size_t i = 0; i < of_task.size(); ++i) {
-      const Task& task = ranks[rank].tasks[i];
-      if (task.queue == QueueId::compute) continue;
-      const auto next = static_cast<std::int32_t>(found.sides.size());
-      const auto [entry, is_new] = known.try_emplace(matcher.key_of(classes.first_ranks()[rank], task), next);
-      if (is_new) found.sides.emplace_back();
-      found.sides[static_cast<std::size_t>(entry->second)].push_back(
-          {static_cast<std::int32_t>(rank), static_cast<std::int32_t>(i)});
-      of_task[i] = entry->second;
-    }
-  }
-  for (const std::vector<Side>& sides : found.sides) {
-    const Task& task = ranks[static_cast<std::size_t>(sides[0].rank)].tasks[static_cast<std::size_t>(sides[0].task)];
+  number_exchanges(found, ranks, classes);
+  place_sides(found);
+  for (std::size_t exchange = 0; exchange < found.size(); ++exchange) {
+    const std::span<const Side> sides = found.sides(static_cast<std::int32_t>(exchange));
+    const Task& task = ranks[index(sides[0].rank)].tasks[index(sides[0].task)];
     const std::size_t wanted = wanted_sides(task, classes);
     if (wanted == 0 || sides.size() == wanted) continue;
     throw std::invalid_argument(fmt::format("[simulate] rank {}: {} {} has {} of {} sides",

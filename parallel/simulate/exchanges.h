@@ -17,8 +17,15 @@ struct Side {
 };
 
 struct Exchanges {
-  std::vector<std::vector<Side>> sides;            ///< by exchange, in order of ranks
+  std::vector<Side> all_sides;          ///< of the first exchange, of the second, ..., each in order of ranks
+  std::vector<std::size_t> first_side;  ///< by exchange, and the end
   std::vector<std::vector<std::int32_t>> of_task;  ///< by rank and task: its exchange, or -1 where it computes
+
+  std::size_t size() const { return first_side.size() - 1; }
+  std::span<const Side> sides(std::int32_t exchange) const {
+    const auto at = static_cast<std::size_t>(exchange);
+    return std::span(all_sides).subspan(first_side[at], first_side[at + 1] - first_side[at]);
+  }
 };
 
 /// `ranks` are all ranks of the mesh, by number. Transfers match by order per (sender, receiver, channel), collectives

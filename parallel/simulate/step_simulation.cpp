@@ -23,6 +23,7 @@ constexpr std::int32_t kHost = -2;
 struct Place {
   std::int32_t next = 0;
   std::int32_t waits_for = kNothing;  ///< a task whose end it waits for, or kHost
+  std::int32_t num_over = 0;          ///< tasks at the begin of the list that are known to be over
   double work = 0;                    ///< of the task that runs: seconds it takes on cores of its own
   double since = 0;                   ///< begin of the task that runs, or of the wait
 };
@@ -65,7 +66,7 @@ class StepSimulation {
         result_.timeline.spans.push_back({static_cast<std::int32_t>(i), rank.rank, -1, kNever, -1});
       }
     }
-    posted_.resize(exchanges_.sides.size());
+    posted_.resize(exchanges_.size());
   }
 
   SimulatedStep run() {
@@ -109,9 +110,9 @@ class StepSimulation {
       post(rank);
     }
     // The step ends with its last communication.
-    for (std::int32_t i = 0; i < s.next; ++i) {
-      if (is_over(rank, i)) continue;
-      s.waits_for = i;
+    for (; s.num_over < s.next; ++s.num_over) {
+      if (is_over(rank, s.num_over)) continue;
+      s.waits_for = s.num_over;
       s.since = now_;
       return;
     }
@@ -161,7 +162,7 @@ class StepSimulation {
     const std::int32_t i = place_of(rank).next;
     span(rank, i).start = now_;
     const std::int32_t exchange = exchanges_.of_task[index(rank)][index(i)];
-    const std::vector<Side>& sides = exchanges_.sides[index(exchange)];
+    const std::span<const Side> sides = exchanges_.sides(exchange);
     if (++posted_[index(exchange)] < sides.size()) return;
     for (const Side& side : sides) {
       const double end = now_ + seconds_(ranks_[index(side.rank)], index(side.task));

@@ -111,7 +111,8 @@ TEST(StageMap, EveryAddendHasOneParameter) {
 FlatLayout layout_of(const Graph& graph, const std::vector<int>& stages, const std::vector<int>& own,
                      std::int64_t bucket_bytes) {
   const auto decays = [](const std::string& name) { return name.find("bias") == std::string::npos; };
-  return flat_layout(undivided(graph), stages, own, {0, 1}, bucket_bytes, decays);
+  const SplitGraph split = undivided(graph);
+  return flat_layout(split, ParameterUses(split, stages), own, {0, 1}, bucket_bytes, decays);
 }
 
 TEST(FlatLayout, HoldsEverySegmentOnceAlignedInBuckets) {
