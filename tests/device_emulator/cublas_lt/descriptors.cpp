@@ -3,6 +3,8 @@
 #include <cstring>
 #include <type_traits>
 
+#include "tests/device_emulator/library.h"
+
 namespace dml::emulator::blas {
 
 namespace {
@@ -139,16 +141,19 @@ cublasStatus_t cublasLtMatrixLayoutInit_internal(cublasLtMatrixLayout_t layout, 
 }
 cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType type, uint64_t rows,
                                           uint64_t cols, int64_t ld) {
+  EMULATOR_ENTRY(cublasStatus_t);
   if (layout == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
   *layout = new cublasLtMatrixLayoutOpaque_t;
   return cublasLtMatrixLayoutInit(*layout, type, rows, cols, ld);
 }
 cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout) {
+  EMULATOR_ENTRY(cublasStatus_t);
   delete layout;
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t layout, cublasLtMatrixLayoutAttribute_t name,
                                                 const void* value, size_t bytes) {
+  EMULATOR_ENTRY(cublasStatus_t);
   return set(layout, kLayoutPlaces, name, value, bytes);
 }
 cublasStatus_t cublasLtMatrixLayoutGetAttribute(cublasLtMatrixLayout_t layout, cublasLtMatrixLayoutAttribute_t name,
@@ -169,16 +174,19 @@ cublasStatus_t cublasLtMatmulDescInit_internal(cublasLtMatmulDesc_t operation, s
 }
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* operation, cublasComputeType_t compute_type,
                                         cudaDataType_t scale_type) {
+  EMULATOR_ENTRY(cublasStatus_t);
   if (operation == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
   *operation = new cublasLtMatmulDescOpaque_t;
   return cublasLtMatmulDescInit(*operation, compute_type, scale_type);
 }
 cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t operation) {
+  EMULATOR_ENTRY(cublasStatus_t);
   delete operation;
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t operation, cublasLtMatmulDescAttributes_t name,
                                               const void* value, size_t bytes) {
+  EMULATOR_ENTRY(cublasStatus_t);
   return set(operation, kOperationPlaces, name, value, bytes);
 }
 cublasStatus_t cublasLtMatmulDescGetAttribute(cublasLtMatmulDesc_t operation, cublasLtMatmulDescAttributes_t name,
@@ -193,17 +201,20 @@ cublasStatus_t cublasLtMatmulPreferenceInit_internal(cublasLtMatmulPreference_t 
           CUBLASLT_SEARCH_BEST_FIT, CUBLASLT_REDUCTION_SCHEME_MASK, 0, {256, 256, 256, 256}, 0, ~std::uint64_t{0}});
 }
 cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t* preference) {
+  EMULATOR_ENTRY(cublasStatus_t);
   if (preference == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
   *preference = new cublasLtMatmulPreferenceOpaque_t;
   return cublasLtMatmulPreferenceInit(*preference);
 }
 cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t preference) {
+  EMULATOR_ENTRY(cublasStatus_t);
   delete preference;
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t preference,
                                                     cublasLtMatmulPreferenceAttributes_t name, const void* value,
                                                     size_t bytes) {
+  EMULATOR_ENTRY(cublasStatus_t);
   return set(preference, kPreferencePlaces, name, value, bytes);
 }
 cublasStatus_t cublasLtMatmulPreferenceGetAttribute(cublasLtMatmulPreference_t preference,

@@ -273,15 +273,14 @@ using namespace dml::emulator::blas;
 extern "C" {
 
 cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) {
-  if (const int code = dml::emulator::injected("cublasLtCreate")) return dml::emulator::status_of<cublasStatus_t>(code);
+  EMULATOR_ENTRY(cublasStatus_t);
   if (handle == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
   *handle = new cublasLtContext{dml::emulator::current_device()};
   return CUBLAS_STATUS_SUCCESS;
 }
 
 cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) {
-  if (const int code = dml::emulator::injected("cublasLtDestroy"))
-    return dml::emulator::status_of<cublasStatus_t>(code);
+  EMULATOR_ENTRY(cublasStatus_t);
   if (handle == nullptr) return CUBLAS_STATUS_NOT_INITIALIZED;
   delete handle;
   return CUBLAS_STATUS_SUCCESS;
@@ -318,9 +317,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
                                               cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
                                               cublasLtMatmulPreference_t preference, int wanted,
                                               cublasLtMatmulHeuristicResult_t results[], int* count) {
-  if (const int code = dml::emulator::injected("cublasLtMatmulAlgoGetHeuristic")) {
-    return dml::emulator::status_of<cublasStatus_t>(code);
-  }
+  EMULATOR_ENTRY(cublasStatus_t);
   if (handle == nullptr) return CUBLAS_STATUS_NOT_INITIALIZED;
   if (preference == nullptr || results == nullptr || count == nullptr || wanted < 1) return kInvalid;
   Problem problem;
@@ -335,7 +332,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
                               const void* beta, const void* c, cublasLtMatrixLayout_t c_layout, void* d,
                               cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t* algorithm, void* workspace,
                               size_t workspace_bytes, cudaStream_t stream) {
-  if (const int code = dml::emulator::injected("cublasLtMatmul")) return dml::emulator::status_of<cublasStatus_t>(code);
+  EMULATOR_ENTRY(cublasStatus_t);
   if (handle == nullptr) return CUBLAS_STATUS_NOT_INITIALIZED;
   if (handle->device != dml::emulator::device_of(stream)) {
     dml::emulator::violation("cublasLtMatmul: the handle was made for another device than the stream's");

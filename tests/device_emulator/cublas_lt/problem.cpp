@@ -1,9 +1,7 @@
 #include "tests/device_emulator/cublas_lt/problem.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
-#include <string>
+#include <iterator>
 
 #include "tests/device_emulator/emulator.h"
 
@@ -14,11 +12,6 @@ namespace {
 constexpr auto kInvalid = CUBLAS_STATUS_INVALID_VALUE;
 constexpr auto kUnsupported = CUBLAS_STATUS_NOT_SUPPORTED;
 
-bool allowed(const char* variable) {
-  const char* value = std::getenv(variable);
-  return value != nullptr && std::string(value) == "1";
-}
-
 std::uint64_t op_rows(const Layout& layout, std::int32_t trans) {
   return trans == CUBLAS_OP_N ? layout.rows : layout.cols;
 }
@@ -28,7 +21,7 @@ std::uint64_t op_cols(const Layout& layout, std::int32_t trans) {
 
 cublasStatus_t check_types(const Problem& p) {
   const Operation& op = p.operation;
-  if (op.compute_type == CUBLAS_COMPUTE_32F_FAST_TF32 && !allowed("EMULATOR_ALLOW_TF32")) {
+  if (op.compute_type == CUBLAS_COMPUTE_32F_FAST_TF32 && !is_set("EMULATOR_ALLOW_TF32")) {
     violation(
         "cublasLtMatmul: CUBLAS_COMPUTE_32F_FAST_TF32 where TF32 is not allowed (EMULATOR_ALLOW_TF32=1 allows it)");
   }
@@ -110,11 +103,6 @@ cublasStatus_t check_epilogue(const Problem& p) {
 }
 
 }  // namespace
-
-cublasStatus_t refuse(cublasStatus_t status, const char* why) {
-  if (allowed("EMULATOR_EXPLAIN")) std::fprintf(stderr, "emulator: cublasLt refuses: %s\n", why);
-  return status;
-}
 
 std::int64_t Problem::depth() const { return static_cast<std::int64_t>(op_cols(a, operation.trans_a)); }
 

@@ -8,6 +8,7 @@
 
 #include "tests/device_emulator/cublas_lt/descriptors.h"
 #include "tests/device_emulator/cublas_lt/product.h"
+#include "tests/device_emulator/library.h"
 
 namespace dml::emulator::blas {
 
@@ -48,7 +49,9 @@ std::uint64_t problem_key(const Problem& problem);
 std::int64_t extent(const Layout& layout);
 Matrix matrix_of(const Layout& layout, const void* data, std::int64_t batch);
 
-/// Says on stderr why a call is refused, with EMULATOR_EXPLAIN=1, and hands the status through.
-cublasStatus_t refuse(cublasStatus_t status, const char* why);
+/// See emulator::refuse.
+inline cublasStatus_t refuse(cublasStatus_t status, const char* why) {
+  return emulator::refuse("cublasLt", status, why);
+}
 
 }  // namespace dml::emulator::blas

@@ -2,7 +2,6 @@
 #include <cudnn.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <type_traits>
@@ -44,11 +43,6 @@ std::vector<Kind> kinds_of(Direction direction) {
   return {std::begin(kFilter), std::end(kFilter)};
 }
 
-bool allowed(const char* variable) {
-  const char* value = std::getenv(variable);
-  return value != nullptr && std::strcmp(value, "1") == 0;
-}
-
 /// What an algorithm with workspace takes: the columns of one image, about as the real ones do.
 std::size_t workspace_of(const Geometry& g, const Kind& kind) {
   if (!kind.needs_workspace) return 0;
@@ -70,7 +64,7 @@ cudnnStatus_t read_geometry(Geometry& g, cudnnTensorDescriptor_t x, cudnnFilterD
 
 /// Plain float32 products where TF32 is not allowed: the default math type of float32 data would use TF32.
 void check_math(const Geometry& g) {
-  if (g.x.type == CUDNN_DATA_FLOAT && g.convolution.math_type != CUDNN_FMA_MATH && !allowed("EMULATOR_ALLOW_TF32")) {
+  if (g.x.type == CUDNN_DATA_FLOAT && g.convolution.math_type != CUDNN_FMA_MATH && !is_set("EMULATOR_ALLOW_TF32")) {
     violation(
         "cudnn: a float32 convolution without CUDNN_FMA_MATH may use TF32, which is not allowed "
         "(EMULATOR_ALLOW_TF32=1 allows it)");
@@ -161,7 +155,7 @@ cudnnStatus_t check_call(const cudnnContext& handle, const Geometry& g, const Ca
   if (const auto status = check(g)) return status;
   Kind kind{};
   if (const auto status = find_kind(kind, call.direction, call.algorithm)) return status;
-  if (!kind.is_deterministic && !allowed("EMULATOR_ALLOW_NONDETERMINISTIC")) {
+  if (!kind.is_deterministic && !is_set("EMULATOR_ALLOW_NONDETERMINISTIC")) {
     violation(std::string(call.api) + ": algorithm " + std::to_string(call.algorithm) + " is not deterministic");
   }
   needed = workspace_of(g, kind);
@@ -209,18 +203,19 @@ using namespace dml::emulator::dnn;
 extern "C" {
 
 cudnnStatus_t cudnnCreate(cudnnHandle_t* handle) {
-  if (const int code = dml::emulator::injected("cudnnCreate")) return dml::emulator::status_of<cudnnStatus_t>(code);
+  EMULATOR_ENTRY(cudnnStatus_t);
   if (handle == nullptr) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
   *handle = new cudnnContext{dml::emulator::current_device(), nullptr};
   return CUDNN_STATUS_SUCCESS;
 }
 cudnnStatus_t cudnnDestroy(cudnnHandle_t handle) {
+  EMULATOR_ENTRY(cudnnStatus_t);
   if (handle == nullptr) return CUDNN_STATUS_NOT_INITIALIZED;
   delete handle;
   return CUDNN_STATUS_SUCCESS;
 }
 cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream) {
-  if (const int code = dml::emulator::injected("cudnnSetStream")) return dml::emulator::status_of<cudnnStatus_t>(code);
+  EMULATOR_ENTRY(cudnnStatus_t);
   if (handle == nullptr) return CUDNN_STATUS_NOT_INITIALIZED;
   if (dml::emulator::device_of(stream) != handle->device) {
     return refuse(CUDNN_STATUS_BAD_PARAM_STREAM_MISMATCH, "the stream is of another device than the handle");
@@ -261,9 +256,7 @@ cudnnStatus_t cudnnGetConvolutionForwardAlgorithm_v7(cudnnHandle_t handle, const
                                                      const cudnnConvolutionDescriptor_t convolution,
                                                      const cudnnTensorDescriptor_t y, const int wanted, int* count,
                                                      cudnnConvolutionFwdAlgoPerf_t* results) {
-  if (const int code = dml::emulator::injected("cudnnGetConvolutionForwardAlgorithm_v7")) {
-    return dml::emulator::status_of<cudnnStatus_t>(code);
-  }
+  EMULATOR_ENTRY(cudnnStatus_t);
   if (handle == nullptr) return CUDNN_STATUS_NOT_INITIALIZED;
   Geometry g;
   if (const auto status = read_geometry(g, x, w, convolution, y)) return status;
@@ -274,9 +267,7 @@ cudnnStatus_t cudnnGetConvolutionBackwardDataAlgorithm_v7(cudnnHandle_t handle, 
                                                           const cudnnConvolutionDescriptor_t convolution,
                                                           const cudnnTensorDescriptor_t dx, const int wanted,
                                                           int* count, cudnnConvolutionBwdDataAlgoPerf_t* results) {
-  if (const int code = dml::emulator::injected("cudnnGetConvolutionBackwardDataAlgorithm_v7")) {
-    return dml::emulator::status_of<cudnnStatus_t>(code);
-  }
+  EMULATOR_ENTRY(cudnnStatus_t);
   if (handle == nullptr) return CUDNN_STATUS_NOT_INITIALIZED;
   Geometry g;
   if (const auto status = read_geometry(g, dx, w, convolution, dy)) return status;
@@ -287,9 +278,7 @@ cudnnStatus_t cudnnGetConvolutionBackwardFilterAlgorithm_v7(cudnnHandle_t handle
                                                             const cudnnConvolutionDescriptor_t convolution,
                                                             const cudnnFilterDescriptor_t dw, const int wanted,
                                                             int* count, cudnnConvolutionBwdFilterAlgoPerf_t* results) {
-  if (const int code = dml::emulator::injected("cudnnGetConvolutionBackwardFilterAlgorithm_v7")) {
-    return dml::emulator::status_of<cudnnStatus_t>(code);
-  }
+  EMULATOR_ENTRY(cudnnStatus_t);
   if (handle == nullptr) return CUDNN_STATUS_NOT_INITIALIZED;
   Geometry g;
   if (const auto status = read_geometry(g, x, dw, convolution, dy)) return status;
@@ -332,8 +321,7 @@ cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void* alpha, c
                                       const cudnnConvolutionDescriptor_t convolution,
                                       cudnnConvolutionFwdAlgo_t algorithm, void* workspace, size_t workspace_bytes,
                                       const void* beta, const cudnnTensorDescriptor_t y_layout, void* y) {
-  if (const int code = dml::emulator::injected("cudnnConvolutionForward"))
-    return dml::emulator::status_of<cudnnStatus_t>(code);
+  EMULATOR_ENTRY(cudnnStatus_t);
   if (handle == nullptr) return CUDNN_STATUS_NOT_INITIALIZED;
   Geometry g;
   if (const auto status = read_geometry(g, x_layout, w_layout, convolution, y_layout)) return status;
@@ -348,8 +336,7 @@ cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t handle, const void* alp
                                            cudnnConvolutionBwdDataAlgo_t algorithm, void* workspace,
                                            size_t workspace_bytes, const void* beta,
                                            const cudnnTensorDescriptor_t dx_layout, void* dx) {
-  if (const int code = dml::emulator::injected("cudnnConvolutionBackwardData"))
-    return dml::emulator::status_of<cudnnStatus_t>(code);
+  EMULATOR_ENTRY(cudnnStatus_t);
   if (handle == nullptr) return CUDNN_STATUS_NOT_INITIALIZED;
   Geometry g;
   if (const auto status = read_geometry(g, dx_layout, w_layout, convolution, dy_layout)) return status;
@@ -364,9 +351,7 @@ cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t handle, const void* a
                                              cudnnConvolutionBwdFilterAlgo_t algorithm, void* workspace,
                                              size_t workspace_bytes, const void* beta,
                                              const cudnnFilterDescriptor_t dw_layout, void* dw) {
-  if (const int code = dml::emulator::injected("cudnnConvolutionBackwardFilter")) {
-    return dml::emulator::status_of<cudnnStatus_t>(code);
-  }
+  EMULATOR_ENTRY(cudnnStatus_t);
   if (handle == nullptr) return CUDNN_STATUS_NOT_INITIALIZED;
   Geometry g;
   if (const auto status = read_geometry(g, x_layout, dw_layout, convolution, dy_layout)) return status;

@@ -1,11 +1,7 @@
 #include "tests/device_emulator/cudnn/descriptors.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 
-#include "tests/device_emulator/emulator.h"
 
 namespace dml::emulator::dnn {
 
@@ -23,19 +19,10 @@ std::int64_t extent(const cudnnFilterStruct& filter) {
   return filter.dims[0] * filter.dims[1] * filter.dims[2] * filter.dims[3];
 }
 
-cudnnStatus_t refuse(cudnnStatus_t status, const char* why) {
-  const char* explain = std::getenv("EMULATOR_EXPLAIN");
-  if (explain != nullptr && std::strcmp(explain, "1") == 0) {
-    std::fprintf(stderr, "emulator: cudnn refuses: %s\n", why);
-  }
-  return status;
-}
-
 namespace {
 
 template <typename Struct>
-cudnnStatus_t create(const char* api, Struct** descriptor) {
-  if (const int code = injected(api)) return dml::emulator::status_of<cudnnStatus_t>(code);
+cudnnStatus_t create(Struct** descriptor) {
   if (descriptor == nullptr) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
   *descriptor = new Struct;
   return CUDNN_STATUS_SUCCESS;
@@ -65,16 +52,17 @@ using namespace dml::emulator::dnn;
 extern "C" {
 
 cudnnStatus_t cudnnCreateTensorDescriptor(cudnnTensorDescriptor_t* tensor) {
-  return create("cudnnCreateTensorDescriptor", tensor);
+  EMULATOR_ENTRY(cudnnStatus_t);
+  return create(tensor);
 }
 cudnnStatus_t cudnnDestroyTensorDescriptor(cudnnTensorDescriptor_t tensor) {
+  EMULATOR_ENTRY(cudnnStatus_t);
   delete tensor;
   return CUDNN_STATUS_SUCCESS;
 }
 cudnnStatus_t cudnnSetTensor4dDescriptor(cudnnTensorDescriptor_t tensor, cudnnTensorFormat_t format,
                                          cudnnDataType_t type, int n, int c, int h, int w) {
-  if (const int code = dml::emulator::injected("cudnnSetTensor4dDescriptor"))
-    return dml::emulator::status_of<cudnnStatus_t>(code);
+  EMULATOR_ENTRY(cudnnStatus_t);
   const std::int64_t N = n, C = c, H = h, W = w;
   if (format == CUDNN_TENSOR_NCHW) return set_tensor(tensor, {true, type, {N, C, H, W}, {C * H * W, H * W, W, 1}});
   if (format == CUDNN_TENSOR_NHWC) return set_tensor(tensor, {true, type, {N, C, H, W}, {H * W * C, 1, W * C, C}});
@@ -82,22 +70,22 @@ cudnnStatus_t cudnnSetTensor4dDescriptor(cudnnTensorDescriptor_t tensor, cudnnTe
 }
 cudnnStatus_t cudnnSetTensor4dDescriptorEx(cudnnTensorDescriptor_t tensor, cudnnDataType_t type, int n, int c, int h,
                                            int w, int n_stride, int c_stride, int h_stride, int w_stride) {
-  if (const int code = dml::emulator::injected("cudnnSetTensor4dDescriptorEx"))
-    return dml::emulator::status_of<cudnnStatus_t>(code);
+  EMULATOR_ENTRY(cudnnStatus_t);
   return set_tensor(tensor, {true, type, {n, c, h, w}, {n_stride, c_stride, h_stride, w_stride}});
 }
 
 cudnnStatus_t cudnnCreateFilterDescriptor(cudnnFilterDescriptor_t* filter) {
-  return create("cudnnCreateFilterDescriptor", filter);
+  EMULATOR_ENTRY(cudnnStatus_t);
+  return create(filter);
 }
 cudnnStatus_t cudnnDestroyFilterDescriptor(cudnnFilterDescriptor_t filter) {
+  EMULATOR_ENTRY(cudnnStatus_t);
   delete filter;
   return CUDNN_STATUS_SUCCESS;
 }
 cudnnStatus_t cudnnSetFilter4dDescriptor(cudnnFilterDescriptor_t filter, cudnnDataType_t type,
                                          cudnnTensorFormat_t format, int k, int c, int h, int w) {
-  if (const int code = dml::emulator::injected("cudnnSetFilter4dDescriptor"))
-    return dml::emulator::status_of<cudnnStatus_t>(code);
+  EMULATOR_ENTRY(cudnnStatus_t);
   if (filter == nullptr) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
   const cudnnFilterStruct value{true, type, {k, c, h, w}};
   if (!is_positive(value.dims, 4)) return refuse(CUDNN_STATUS_BAD_PARAM, "a filter's dims are positive");
@@ -108,18 +96,18 @@ cudnnStatus_t cudnnSetFilter4dDescriptor(cudnnFilterDescriptor_t filter, cudnnDa
 }
 
 cudnnStatus_t cudnnCreateConvolutionDescriptor(cudnnConvolutionDescriptor_t* convolution) {
-  return create("cudnnCreateConvolutionDescriptor", convolution);
+  EMULATOR_ENTRY(cudnnStatus_t);
+  return create(convolution);
 }
 cudnnStatus_t cudnnDestroyConvolutionDescriptor(cudnnConvolutionDescriptor_t convolution) {
+  EMULATOR_ENTRY(cudnnStatus_t);
   delete convolution;
   return CUDNN_STATUS_SUCCESS;
 }
 cudnnStatus_t cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t convolution, int pad_h, int pad_w,
                                               int stride_h, int stride_w, int dilation_h, int dilation_w,
                                               cudnnConvolutionMode_t mode, cudnnDataType_t compute_type) {
-  if (const int code = dml::emulator::injected("cudnnSetConvolution2dDescriptor")) {
-    return dml::emulator::status_of<cudnnStatus_t>(code);
-  }
+  EMULATOR_ENTRY(cudnnStatus_t);
   if (convolution == nullptr) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
   if (pad_h < 0 || pad_w < 0 || stride_h < 1 || stride_w < 1 || dilation_h < 1 || dilation_w < 1) {
     return refuse(CUDNN_STATUS_BAD_PARAM, "pads are at least 0, strides and dilations at least 1");
@@ -137,16 +125,13 @@ cudnnStatus_t cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t convo
   return CUDNN_STATUS_SUCCESS;
 }
 cudnnStatus_t cudnnSetConvolutionGroupCount(cudnnConvolutionDescriptor_t convolution, int groups) {
-  if (const int code = dml::emulator::injected("cudnnSetConvolutionGroupCount")) {
-    return dml::emulator::status_of<cudnnStatus_t>(code);
-  }
+  EMULATOR_ENTRY(cudnnStatus_t);
   if (convolution == nullptr || groups < 1) return CUDNN_STATUS_BAD_PARAM;
   convolution->groups = groups;
   return CUDNN_STATUS_SUCCESS;
 }
 cudnnStatus_t cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t convolution, cudnnMathType_t math_type) {
-  if (const int code = dml::emulator::injected("cudnnSetConvolutionMathType"))
-    return dml::emulator::status_of<cudnnStatus_t>(code);
+  EMULATOR_ENTRY(cudnnStatus_t);
   if (convolution == nullptr) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
   convolution->math_type = math_type;
   return CUDNN_STATUS_SUCCESS;

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "tests/device_emulator/library.h"
+
 struct cudnnTensorStruct {
   bool is_set = false;
   cudnnDataType_t type = CUDNN_DATA_FLOAT;
@@ -37,7 +39,7 @@ std::size_t element_bytes(cudnnDataType_t type);
 std::int64_t extent(const cudnnTensorStruct& tensor);
 std::int64_t extent(const cudnnFilterStruct& filter);
 
-/// Says on stderr why a call is refused, with EMULATOR_EXPLAIN=1, and hands the status through.
-cudnnStatus_t refuse(cudnnStatus_t status, const char* why);
+/// See emulator::refuse.
+inline cudnnStatus_t refuse(cudnnStatus_t status, const char* why) { return emulator::refuse("cudnn", status, why); }
 
 }  // namespace dml::emulator::dnn

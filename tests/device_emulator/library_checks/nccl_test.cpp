@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -354,6 +355,54 @@ TEST(NcclNames, communicators_used_in_different_order) {
   EXPECT_TRUE(has_code(outcome, kViolation)) << outcome.errors;
   EXPECT_NE(outcome.errors.find("rank 1 is in ncclAllReduce of 8 float32 (sum), operation 0"), std::string::npos)
       << outcome.errors;
+}
+
+/// Two communicators on streams of their own, which the ranks use in different orders.
+void use_in_different_orders(Rank& r) {
+  ncclComm_t other = nullptr;
+  cudaStream_t stream = nullptr;
+  CHECK_NCCL(ncclCommSplit(r.comm, 0, 0, &other, nullptr));
+  CHECK_CUDA(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  float* const x = r.put(values_of(r.rank, 8));
+  float* const y = r.put(values_of(r.rank, 8));
+  if (r.rank == 0) CHECK_NCCL(ncclAllReduce(x, x, 8, ncclFloat32, ncclSum, r.comm, r.stream));
+  CHECK_NCCL(ncclAllReduce(y, y, 8, ncclFloat32, ncclSum, other, stream));
+  if (r.rank == 1) CHECK_NCCL(ncclAllReduce(x, x, 8, ncclFloat32, ncclSum, r.comm, r.stream));
+  CHECK_CUDA(cudaStreamSynchronize(stream));
+  CHECK_NCCL(ncclCommDestroy(other));
+  CHECK_CUDA(cudaStreamDestroy(stream));
+}
+
+TEST(NcclInOrder, different_orders_on_streams_of_their_own_pass_by_themselves) {
+  expect_success(run_world(World::processes, 2, use_in_different_orders));
+}
+
+TEST(NcclInOrder, different_orders_on_streams_of_their_own_are_found_where_that_is_asked_for) {
+  setenv("EMULATOR_HANG_S", "1", 1);
+  setenv("EMULATOR_NCCL_IN_ORDER", "1", 1);
+  const Outcome outcome = run_world(World::processes, 2, use_in_different_orders);
+  unsetenv("EMULATOR_NCCL_IN_ORDER");
+  unsetenv("EMULATOR_HANG_S");
+  EXPECT_TRUE(has_code(outcome, kViolation)) << outcome.errors;
+}
+
+TEST(NcclEnds, the_use_of_a_communicator_that_was_destroyed) {
+  const Outcome outcome = run_world(World::processes, 1, [](Rank& r) {
+    float* const x = r.put(std::vector<float>(8));
+    CHECK_NCCL(ncclCommDestroy(r.comm));
+    ncclAllReduce(x, x, 8, ncclFloat32, ncclSum, r.comm, r.stream);
+  });
+  EXPECT_TRUE(has_code(outcome, kViolation));
+  EXPECT_NE(outcome.errors.find("was destroyed"), std::string::npos) << outcome.errors;
+}
+
+TEST(NcclEnds, buffers_that_overlap_but_not_in_place) {
+  const Outcome outcome = run_world(World::processes, 1, [](Rank& r) {
+    float* const x = r.put(std::vector<float>(9));
+    ncclAllReduce(x, x + 1, 8, ncclFloat32, ncclSum, r.comm, r.stream);
+  });
+  EXPECT_TRUE(has_code(outcome, kViolation));
+  EXPECT_NE(outcome.errors.find("overlap"), std::string::npos) << outcome.errors;
 }
 
 TEST(NcclRefuses, two_ranks_on_one_device) {

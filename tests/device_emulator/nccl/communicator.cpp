@@ -7,9 +7,10 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <tuple>
 #include <utility>
+
+#include "tests/device_emulator/library.h"
 
 namespace dml::emulator::nccl {
 
@@ -22,16 +23,6 @@ std::uint64_t device_number(int device) {
 }
 
 }  // namespace
-
-double hang_seconds() {
-  const char* value = std::getenv("EMULATOR_HANG_S");
-  return value == nullptr ? 60 : std::atof(value);
-}
-
-bool is_set(const char* variable) {
-  const char* value = std::getenv(variable);
-  return value != nullptr && std::strcmp(value, "1") == 0;
-}
 
 Communicator::Communicator(int ranks, int rank, int device, Options options, std::shared_ptr<Family> family)
     : ranks_(ranks), rank_(rank), device_(device), options_(std::move(options)), family_(std::move(family)) {}

@@ -111,8 +111,4 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   std::string error_text_;
 };
 
-/// EMULATOR_HANG_S, and whether a variable of the environment is 1.
-double hang_seconds();
-bool is_set(const char* variable);
-
 }  // namespace dml::emulator::nccl

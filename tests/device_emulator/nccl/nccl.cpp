@@ -14,6 +14,8 @@
 #include <vector>
 
 #include "tests/device_emulator/emulator.h"
+#include "tests/device_emulator/engine/settings.h"
+#include "tests/device_emulator/library.h"
 #include "tests/device_emulator/nccl/communicator.h"
 #include "tests/device_emulator/nccl/reduction.h"
 #include "tests/device_emulator/nccl/transfer.h"
@@ -103,7 +105,7 @@ ncclResult_t read_config(const ncclConfig_t* config, Communicator::Options& opti
 /// Waits for meetings where the communicators are blocking; the others go on when ncclCommGetAsyncError is called. All
 /// are brought forward together: they may be ranks of one communicator.
 ncclResult_t finish_meetings(const std::vector<std::shared_ptr<Communicator>>& meetings) {
-  const auto limit = std::chrono::steady_clock::now() + std::chrono::duration<double>(hang_seconds());
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::duration<double>(settings().hang_seconds);
   for (;;) {
     ncclResult_t result = ncclSuccess;
     bool waits = false;
@@ -227,7 +229,7 @@ ncclResult_t launch_group(const std::vector<Group::Queued>& queued) {
       transfers.push_back(entry.transfer);
     }
     const ncclResult_t state = launch(handle, std::move(transfers), stream);
-    if (state != ncclSuccess && result != ncclUnhandledCudaError) result = state;
+    if (result == ncclSuccess || (result == ncclInProgress && state != ncclSuccess)) result = state;
   }
   return result;
 }
@@ -243,7 +245,7 @@ ncclResult_t end_group() {
 
 /// Until all operations of the communicator are done: the device goes on while it is asked.
 ncclResult_t drain(ncclComm* handle) {
-  const auto limit = std::chrono::steady_clock::now() + std::chrono::duration<double>(hang_seconds());
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::duration<double>(settings().hang_seconds);
   while (handle->communicator->outstanding() > 0) {
     if (cudaStreamQuery(handle->stream) == cudaErrorNotReady) {
       std::this_thread::sleep_for(std::chrono::microseconds(100));
@@ -261,15 +263,10 @@ ncclResult_t drain(ncclComm* handle) {
 
 using namespace dml::emulator::nccl;
 
-// An entry point fails here, if it shall.
-#define EMULATOR_INJECT(api)                         \
-  if (const int code = dml::emulator::injected(api)) \
-  return fail(dml::emulator::status_of<ncclResult_t>(code), api ": injected")
-
 extern "C" {
 
 ncclResult_t ncclGetVersion(int* version) {
-  EMULATOR_INJECT("ncclGetVersion");
+  EMULATOR_ENTRY(ncclResult_t);
   if (version == nullptr) return ncclInvalidArgument;
   *version = NCCL_VERSION_CODE;
   return ncclSuccess;
@@ -295,7 +292,7 @@ const char* ncclGetLastError(ncclComm_t comm) {
 }
 
 ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
-  EMULATOR_INJECT("ncclGetUniqueId");
+  EMULATOR_ENTRY(ncclResult_t);
   if (id == nullptr) return fail(ncclInvalidArgument, "ncclGetUniqueId: null");
   UniqueId value{};
   std::memcpy(value.magic, kMagic, sizeof kMagic);
@@ -306,7 +303,7 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
 }
 
 ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id, int rank, ncclConfig_t* config) {
-  EMULATOR_INJECT("ncclCommInitRankConfig");
+  EMULATOR_ENTRY(ncclResult_t);
   UniqueId value;
   std::memcpy(&value, &id, sizeof value);
   if (comm == nullptr || ranks < 1 || ranks > kMaxRanks || rank < 0 || rank >= ranks) {
@@ -330,7 +327,7 @@ ncclResult_t ncclCommInitRank(ncclComm_t* comm, int ranks, ncclUniqueId id, int 
 }
 
 ncclResult_t ncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t* child, ncclConfig_t* config) {
-  EMULATOR_INJECT("ncclCommSplit");
+  EMULATOR_ENTRY(ncclResult_t);
   if (const auto error = check_ready(comm, "ncclCommSplit")) return error;
   if (child == nullptr || (color < 0 && color != NCCL_SPLIT_NOCOLOR)) {
     return fail(ncclInvalidArgument, "ncclCommSplit: color " + std::to_string(color));
@@ -346,7 +343,7 @@ ncclResult_t ncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t* chil
 }
 
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* error) {
-  EMULATOR_INJECT("ncclCommGetAsyncError");
+  EMULATOR_ENTRY(ncclResult_t);
   if (const auto fault = handles().check(comm, "ncclCommGetAsyncError")) return fault;
   if (error == nullptr) return fail(ncclInvalidArgument, "ncclCommGetAsyncError: null");
   if (dml::emulator::injected_async("ncclCommGetAsyncError")) comm->communicator->set_async_error(ncclRemoteError);
@@ -373,13 +370,13 @@ ncclResult_t ncclCommCuDevice(const ncclComm_t comm, int* device) {
 }
 
 ncclResult_t ncclCommFinalize(ncclComm_t comm) {
-  EMULATOR_INJECT("ncclCommFinalize");
+  EMULATOR_ENTRY(ncclResult_t);
   if (const auto error = check_ready(comm, "ncclCommFinalize")) return error;
   return drain(comm);
 }
 
 ncclResult_t ncclCommDestroy(ncclComm_t comm) {
-  EMULATOR_INJECT("ncclCommDestroy");
+  EMULATOR_ENTRY(ncclResult_t);
   if (comm == nullptr) return ncclSuccess;
   if (const auto error = handles().check(comm, "ncclCommDestroy")) return error;
   const ncclResult_t result = comm->communicator->is_aborted() ? ncclSuccess : drain(comm);
@@ -388,7 +385,7 @@ ncclResult_t ncclCommDestroy(ncclComm_t comm) {
 }
 
 ncclResult_t ncclCommAbort(ncclComm_t comm) {
-  EMULATOR_INJECT("ncclCommAbort");
+  EMULATOR_ENTRY(ncclResult_t);
   if (comm == nullptr) return ncclSuccess;
   if (const auto error = handles().check(comm, "ncclCommAbort")) return error;
   comm->communicator->abort();
@@ -397,7 +394,7 @@ ncclResult_t ncclCommAbort(ncclComm_t comm) {
 }
 
 ncclResult_t ncclGroupStart() {
-  EMULATOR_INJECT("ncclGroupStart");
+  EMULATOR_ENTRY(ncclResult_t);
   ++group.depth;
   return ncclSuccess;
 }
@@ -405,7 +402,7 @@ ncclResult_t ncclGroupStart() {
 ncclResult_t ncclGroupEnd() {
   if (const int code = dml::emulator::injected("ncclGroupEnd")) {
     group = Group{};
-    return fail(dml::emulator::status_of<ncclResult_t>(code), "ncclGroupEnd: injected");
+    return dml::emulator::status_of<ncclResult_t>(code);
   }
   if (group.depth == 0) return fail(ncclInvalidUsage, "ncclGroupEnd: not in a group call");
   if (group.depth > 1) {

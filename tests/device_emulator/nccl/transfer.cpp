@@ -6,6 +6,8 @@
 #include <variant>
 
 #include "tests/device_emulator/emulator.h"
+#include "tests/device_emulator/engine/settings.h"
+#include "tests/device_emulator/library.h"
 #include "tests/device_emulator/nccl/progress.h"
 #include "tests/device_emulator/nccl/reduction.h"
 
@@ -98,7 +100,7 @@ class Execution {
   /// Half the time after which the device calls a wait a hang: what this rank and its peers do.
   bool report_if_stuck() {
     const std::chrono::duration<double> waited = Clock::now() - begun_;
-    if (reported_ || waited.count() < hang_seconds() / 2) return false;
+    if (reported_ || waited.count() < settings().hang_seconds / 2) return false;
     reported_ = true;
     std::string text = "emulator: NCCL: rank " + std::to_string(communicator_->rank()) + " waits in " + name_ +
                        ", operation " + std::to_string(turn_) + " of communicator " + communicator_->options().name;
