@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-
 namespace dml::emulator::dnn {
 
 std::size_t element_bytes(cudnnDataType_t type) {
