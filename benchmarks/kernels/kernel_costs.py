@@ -71,7 +71,7 @@ COSTS = (
     Cost("copy", "heads to the front, 8 × 1,024 × 12 × 64", ("uint4",), 256, 2 * ELEMS * F, 0),
     Cost("turn", "transpose, 8,192 × 768", ("unsigned int",), 256, 2 * ELEMS * F, 0),
     Cost("cast", "f32 to bf16, 8,192 × 3,072", ("bf16, float",), 256, 4 * ELEMS * (F + 2), 4 * ELEMS),
-    Cost("normalize", "batch norm, 32 × 64 × 112 × 112", ("float",), 512, 4 * IMAGES * F, 6 * IMAGES),
-    Cost("normalize_grad", "its gradient", ("float",), 512, 5 * IMAGES * F, 10 * IMAGES),
+    Cost("normalize", "batch norm, 32 × 64 × 112 × 112", ("512, float",), 512, 4 * IMAGES * F, 6 * IMAGES),
+    Cost("normalize_grad", "its gradient", ("512, float",), 512, 5 * IMAGES * F, 10 * IMAGES),
     Cost("max_pool", "3 × 3 by 2 of the same", ("float",), 256, IMAGES * (F + (F + 4) / 4), 9 * IMAGES / 4),
 )
