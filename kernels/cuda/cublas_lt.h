@@ -24,7 +24,7 @@
 namespace dml::cuda {
 
 struct CublasLt {
-#define DML_MEMBER(function) decltype(&::function) function = nullptr;
+#define DML_MEMBER(function) decltype(&::function) function = nullptr;  // NOLINT(bugprone-macro-parentheses)
   DML_CUBLAS_LT_FUNCTIONS(DML_MEMBER)
 #undef DML_MEMBER
 };

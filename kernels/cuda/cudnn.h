@@ -31,7 +31,7 @@
 namespace dml::cuda {
 
 struct Cudnn {
-#define DML_MEMBER(function) decltype(&::function) function = nullptr;
+#define DML_MEMBER(function) decltype(&::function) function = nullptr;  // NOLINT(bugprone-macro-parentheses)
   DML_CUDNN_FUNCTIONS(DML_MEMBER)
 #undef DML_MEMBER
 };
