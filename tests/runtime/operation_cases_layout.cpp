@@ -18,6 +18,10 @@ OperationCases reduction_cases() {
     cases.push_back({operation, {real({300, 33})}, with({{"axes", Ints{0}}, {"keepdims", 0}}), sums});
     cases.push_back({operation, {real({10001})}, with({{"axes", Ints{0}}, {"keepdims", 1}}), sums});
     cases.push_back({operation, {real({})}, with({{"keepdims", 0}})});
+    // Of sizes that kernels cut into parts: long rows, few and many, and long columns.
+    cases.push_back({operation, {real({3, 40000})}, with({{"axes", Ints{1}}, {"keepdims", 0}}), {5e-5, 1e-5}});
+    cases.push_back({operation, {real({520, 1028})}, with({{"axes", Ints{1}}, {"keepdims", 0}}), sums});
+    cases.push_back({operation, {real({3, 700, 9})}, with({{"axes", Ints{1}}, {"keepdims", 0}}), sums});
   }
   const auto to = [](Ints shape) { return with({{"shape", std::move(shape)}}); };
   cases.push_back({"SumTo", {real({4, 33})}, to({33}), sums});
@@ -157,8 +161,13 @@ OperationCases layout_cases() {
 OperationCases loss_cases() {
   OperationCases cases;
   const Tolerance sums{1e-5, 1e-5};
-  for (const auto& [rows, classes] :
-       {std::pair{Shape{7}, 5}, {Shape{3, 11}, 33}, {Shape{2, 2, 2}, 1}, {Shape{300}, 17}, {Shape{}, 6}}) {
+  for (const auto& [rows, classes] : {std::pair{Shape{7}, 5},
+                                      {Shape{3, 11}, 33},
+                                      {Shape{2, 2, 2}, 1},
+                                      {Shape{300}, 17},
+                                      {Shape{}, 6},
+                                      {Shape{5}, 2048},
+                                      {Shape{3}, 1501}}) {
     Shape logits = rows;
     logits.push_back(classes);
     cases.push_back({"CrossEntropy", {real(logits, -8, 8), labels(rows, classes)}, {}, sums});

@@ -1,19 +1,20 @@
-// The operation test table: every row is bound as a CPU kernel and compared with the reference in double, with guard
-// bytes around every buffer.
+// The operation test table: every row is bound on every device and compared with the reference in double, with guard
+// bytes around every buffer. CUDA's rows are skipped where there is no GPU, and executed in bf16, too.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <functional>
+#include <memory>
 #include <random>
-#include <set>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "kernels/bf16.h"
 #include "models/op.h"
 #include "runtime/device/cpu/kernel_table.h"
+#include "runtime/device/device.h"
 #include "tests/reference/reference.h"
 #include "tests/runtime/operation_cases.h"
 
@@ -22,50 +23,86 @@ namespace {
 
 using reference::Tensor64;
 
-/// Memory of a tensor between guard bytes; its elements are written and read as doubles.
+/// A device's memory of some bytes.
+class DeviceMemory {
+ public:
+  DeviceMemory(Device& device, std::size_t bytes)
+      : device_(device), data_(device.allocate(static_cast<std::int64_t>(bytes))) {}
+  ~DeviceMemory() { device_.release(data_); }
+  DeviceMemory(const DeviceMemory&) = delete;
+  DeviceMemory& operator=(const DeviceMemory&) = delete;
+
+  std::byte* data() const { return data_; }
+
+ private:
+  Device& device_;
+  std::byte* data_;
+};
+
+/// A tensor in a device's memory between guard bytes; its elements are written and read as doubles. `bytes` is the
+/// host's image of it, guards included.
 class Guarded {
  public:
-  explicit Guarded(const TypedShape& type) : type_(type) {
-    const std::size_t used = size_of(type.dtype) * static_cast<std::size_t>(type.shape.num_elements());
-    bytes_.assign(used + 2 * kGuard + kAlignment, kPattern);
-    const auto address = reinterpret_cast<std::uintptr_t>(bytes_.data()) + kGuard;
-    begin_ = kGuard + (kAlignment - address % kAlignment) % kAlignment;
-    end_ = begin_ + used;
+  Guarded(Device& device, const TypedShape& type)
+      : device_(&device),
+        type_(type),
+        used_(size_of(type.dtype) * static_cast<std::size_t>(type.shape.num_elements())),
+        bytes_(used_ + 2 * kGuard, kPattern),
+        memory_(std::make_unique<DeviceMemory>(device, bytes_.size())) {
+    upload();
   }
 
-  TensorView view() { return {bytes_.data() + begin_, type_.dtype, type_.shape}; }
+  TensorView view() const { return {memory_->data() + kGuard, type_.dtype, type_.shape}; }
   const std::vector<unsigned char>& bytes() const { return bytes_; }
 
   bool guards_are_intact() const {
     const auto is_pattern = [](unsigned char byte) { return byte == kPattern; };
-    return std::all_of(bytes_.begin(), bytes_.begin() + static_cast<std::ptrdiff_t>(begin_), is_pattern) &&
-           std::all_of(bytes_.begin() + static_cast<std::ptrdiff_t>(end_), bytes_.end(), is_pattern);
+    return std::all_of(bytes_.begin(), bytes_.begin() + kGuard, is_pattern) &&
+           std::all_of(bytes_.end() - kGuard, bytes_.end(), is_pattern);
   }
 
   void write(const std::vector<double>& elements) {
     visit([&](auto* data) {
       using Element = std::remove_pointer_t<decltype(data)>;
-      std::transform(elements.begin(), elements.end(), data, [](double x) { return static_cast<Element>(x); });
+      std::transform(elements.begin(), elements.end(), data, [](double x) {
+        if constexpr (std::is_same_v<Element, bf16>) {
+          return to_bf16(static_cast<float>(x));
+        } else {
+          return static_cast<Element>(x);
+        }
+      });
     });
+    upload();
   }
-  std::vector<double> read() {
+  /// Elements as the image has them.
+  std::vector<double> elements() {
     std::vector<double> elements(static_cast<std::size_t>(type_.shape.num_elements()));
     visit([&](auto* data) {
-      std::transform(data, data + elements.size(), elements.begin(), [](auto x) { return static_cast<double>(x); });
+      std::transform(data, data + elements.size(), elements.begin(), [](auto x) {
+        if constexpr (std::is_same_v<decltype(x), bf16>) {
+          return static_cast<double>(to_float(x));
+        } else {
+          return static_cast<double>(x);
+        }
+      });
     });
     return elements;
   }
+  /// Makes the image what the device's memory is.
+  void fetch() { device_->download(bytes_.data(), memory_->data(), bytes_.size()); }
 
  private:
-  static constexpr std::size_t kGuard = 64;
-  static constexpr std::size_t kAlignment = 64;
+  static constexpr std::ptrdiff_t kGuard = 64;
   static constexpr unsigned char kPattern = 0xff;  // of floats: NaN, so that a gap in the result shows
+
+  void upload() { device_->upload(memory_->data(), bytes_.data(), bytes_.size()); }
 
   template <typename Body>
   void visit(const Body& body) {
-    unsigned char* const data = bytes_.data() + begin_;
+    unsigned char* const data = bytes_.data() + kGuard;
     switch (type_.dtype) {
       case DataType::f32: return body(reinterpret_cast<float*>(data));
+      case DataType::bf16: return body(reinterpret_cast<bf16*>(data));
       case DataType::i64: return body(reinterpret_cast<std::int64_t*>(data));
       case DataType::i32: return body(reinterpret_cast<std::int32_t*>(data));
       case DataType::boolean: return body(data);
@@ -73,10 +110,43 @@ class Guarded {
     }
   }
 
+  Device* device_;
   TypedShape type_;
+  std::size_t used_;
   std::vector<unsigned char> bytes_;
-  std::size_t begin_ = 0, end_ = 0;
+  std::unique_ptr<DeviceMemory> memory_;
 };
+
+/// Where a table's rows are executed, and the type in which floats are stored there.
+struct Target {
+  std::string_view device;
+  DataType storage;
+};
+
+/// What stays f32 when activations are stored as bf16: statistics, losses and masks.
+struct FloatOperands {
+  std::string_view operation;
+  std::vector<std::size_t> inputs, outputs;
+};
+const FloatOperands& float_operands(std::string_view operation) {
+  static const std::vector<FloatOperands> kTable = {{"LayerNorm", {}, {1, 2}},
+                                                    {"LayerNormGrad", {3, 4}, {}},
+                                                    {"LayerNormParamGrad", {2, 3}, {}},
+                                                    {"Attention", {3}, {1}},
+                                                    {"AttentionGrad", {4, 6}, {}},
+                                                    {"PackedAttention", {1}, {1}},
+                                                    {"PackedAttentionGrad", {2, 4}, {}},
+                                                    {"CrossEntropy", {}, {0, 1}},
+                                                    {"CrossEntropyStats", {}, {0}},
+                                                    {"CrossEntropyMerge", {0}, {0, 1}},
+                                                    {"CrossEntropyGrad", {2}, {}},
+                                                    {"MeanSquaredError", {}, {0}},
+                                                    {"WeightedLoss", {}, {0}}};
+  static const FloatOperands kNone = {};
+  const auto found =
+      std::find_if(kTable.begin(), kTable.end(), [&](const auto& row) { return row.operation == operation; });
+  return found == kTable.end() ? kNone : *found;
+}
 
 std::string text_of(const Attributes& attrs) {
   std::vector<std::string> texts;
@@ -89,7 +159,8 @@ std::string text_of(const Attributes& attrs) {
 /// One row, made ready: the node in a graph, operands as doubles, and what the step holds.
 class Execution {
  public:
-  explicit Execution(std::size_t row) : row_(row), case_(operation_cases()[row]), random_(row) {
+  Execution(std::size_t row, Device& device, DataType storage)
+      : row_(row), case_(operation_cases()[row]), device_(device), storage_(storage), random_(row) {
     make_operands();
     node_ = graph_.add_node(node_of(case_.operation, ids_), {});
     step_.state = {.step = 5, .seed = 0x123456789abcULL, .loss_scale = 0.125F};
@@ -98,11 +169,14 @@ class Execution {
 
   void run() {
     prepare();
+    const DeviceMemory state(device_, sizeof(StepState));
+    device_.upload(state.data(), &step_.state, sizeof(StepState));
+    const KernelContext context{reinterpret_cast<const StepState*>(state.data()), step_.first_sample};
+    const Kernel kernel = device_.bind(graph_, graph_.node(node_), views(in_, true), views(out_, false), context);
     std::vector<std::vector<double>> before;
-    for (Guarded& out : out_) before.push_back(out.read());
-    const KernelContext context{&step_.state, step_.first_sample};
-    const Kernel kernel = bind_kernel(graph_, graph_.node(node_), views(in_, true), views(out_, false), context);
+    for (Guarded& out : out_) before.push_back(out.elements());
     kernel();
+    fetch(out_);
     compare(before);
     check_memory();
     repeat(kernel);
@@ -156,6 +230,13 @@ class Execution {
     return tensor;
   }
 
+  /// The type in which the tensor is stored: that of the graph, unless it is a float that the target stores as bf16.
+  TypedShape stored(ValueId id, const std::vector<std::size_t>& stay, std::size_t index) const {
+    const DataType type = graph_.value(id).dtype;
+    const bool stays = std::find(stay.begin(), stay.end(), index) != stay.end();
+    return {type == DataType::f32 && !stays ? storage_ : type, graph_.shape(id)};
+  }
+
   /// An output of the reference's forward operation, rounded to float.
   Tensor64 forward_output(std::size_t output) {
     std::vector<ValueId> ids;
@@ -171,21 +252,28 @@ class Execution {
     return result;
   }
 
+  /// Puts the operands into the device's memory; the reference is given them as they are stored there.
   void prepare() {
+    const FloatOperands& floats = float_operands(case_.operation);
     for (std::size_t i = 0; i < operands_.size(); ++i) {
       const ValueId id = ids_[i];
-      in_.emplace_back(id == kNone ? TypedShape{DataType::f32, {0}}
-                                   : TypedShape{graph_.value(id).dtype, graph_.shape(id)});
-      if (id != kNone) in_.back().write(operands_[i].elements);
+      in_.emplace_back(device_, id == kNone ? TypedShape{DataType::f32, {0}} : stored(id, floats.inputs, i));
+      if (id == kNone) continue;
+      in_.back().write(operands_[i].elements);
+      operands_[i].elements = in_.back().elements();
     }
-    for (const ValueId id : graph_.node(node_).outputs)
-      out_.emplace_back(TypedShape{graph_.value(id).dtype, graph_.shape(id)});
-    if (accumulates()) out_[0].write(filled(real(graph_.shape(graph_.node(node_).outputs[0]))).elements);
+    const auto& outputs = graph_.node(node_).outputs;
+    for (std::size_t i = 0; i < outputs.size(); ++i) out_.emplace_back(device_, stored(outputs[i], floats.outputs, i));
+    if (accumulates()) out_[0].write(filled(real(graph_.shape(outputs[0]))).elements);
+  }
+
+  static void fetch(std::vector<Guarded>& buffers) {
+    for (Guarded& buffer : buffers) buffer.fetch();
   }
 
   bool accumulates() const { return case_.attrs.integer("accumulate") != 0; }
 
-  std::vector<TensorView> views(std::vector<Guarded>& buffers, bool are_inputs) {
+  std::vector<TensorView> views(const std::vector<Guarded>& buffers, bool are_inputs) const {
     std::vector<TensorView> views;
     for (std::size_t i = 0; i < buffers.size(); ++i) {
       views.push_back(are_inputs && ids_[i] == kNone ? TensorView{} : buffers[i].view());
@@ -193,17 +281,25 @@ class Execution {
     return views;
   }
 
+  /// What an element may differ by. bf16 has 8 significant bits, so a result is rounded by up to 2^-9 of itself, and by
+  /// twice that where the float before it lies beyond the middle between two. Elements that only move stay exact.
+  double allowed(double reference) const {
+    constexpr double kBf16Rounding = 1.0 / 256;
+    const bool is_exact = case_.tolerance.atol == 0 && case_.tolerance.rtol == 0;
+    const double rtol = case_.tolerance.rtol + (storage_ == DataType::bf16 && !is_exact ? kBf16Rounding : 0);
+    return case_.tolerance.atol + rtol * std::abs(reference);
+  }
+
   void compare(const std::vector<std::vector<double>>& before) {
     const auto wanted = reference::evaluate(graph_, graph_.node(node_), operands_, step_);
     for (std::size_t output = 0; output < wanted.size(); ++output) {
-      const auto found = out_[output].read();
+      const auto found = out_[output].elements();
       for (std::size_t i = 0; i < found.size(); ++i) {
         const double reference = wanted[output].elements[i] + (accumulates() ? before[output][i] : 0);
-        const double allowed = case_.tolerance.atol + case_.tolerance.rtol * std::abs(reference);
-        if (found[i] == reference || std::abs(found[i] - reference) <= allowed) continue;
+        if (found[i] == reference || std::abs(found[i] - reference) <= allowed(reference)) continue;
         ADD_FAILURE() << text()
                       << fmt::format(": output {} element {} is {}, reference {}, allowed {:.1e}", output, i, found[i],
-                                     reference, allowed);
+                                     reference, allowed(reference));
         break;
       }
     }
@@ -215,20 +311,20 @@ class Execution {
     }
     for (std::size_t i = 0; i < in_.size(); ++i) {
       if (ids_[i] == kNone) continue;
-      Guarded original = in_[i];
-      original.write(operands_[i].elements);
-      EXPECT_EQ(std::memcmp(original.bytes().data(), in_[i].bytes().data(), in_[i].bytes().size()), 0)
-          << text() << ": wrote to input " << i;
+      const auto original = in_[i].bytes();
+      in_[i].fetch();
+      EXPECT_EQ(original, in_[i].bytes()) << text() << ": wrote to input " << i;
     }
   }
 
   /// The same kernel again gives the same bits.
   void repeat(const Kernel& kernel) {
     if (accumulates()) return;
-    const std::vector<Guarded> first = out_;
     kernel();
     for (std::size_t i = 0; i < out_.size(); ++i) {
-      EXPECT_EQ(first[i].bytes(), out_[i].bytes()) << text() << ": the second run differs in output " << i;
+      const auto first = out_[i].bytes();
+      out_[i].fetch();
+      EXPECT_EQ(first, out_[i].bytes()) << text() << ": the second run differs in output " << i;
     }
   }
 
@@ -239,12 +335,14 @@ class Execution {
                              ? "absent"
                              : fmt::format("{}[{}]", name_of(graph_.value(id).dtype), graph_.shape(id).to_string()));
     }
-    return fmt::format("{}({}) {} row {} (seed {})", case_.operation, fmt::join(operands, ", "), text_of(case_.attrs),
-                       row_, row_);
+    return fmt::format("{} {} {}({}) {} row {} (seed {})", device_.name(), name_of(storage_), case_.operation,
+                       fmt::join(operands, ", "), text_of(case_.attrs), row_, row_);
   }
 
   std::size_t row_;
   const OperationCase& case_;
+  Device& device_;
+  DataType storage_;
   std::mt19937_64 random_;
   Graph graph_;
   std::vector<ValueId> ids_;
@@ -266,17 +364,38 @@ std::vector<std::string_view> kernel_operations() {
   return names;
 }
 
-class OperationTable : public testing::TestWithParam<std::string_view> {};
+using TargetAndOperation = std::tuple<Target, std::string_view>;
+
+class OperationTable : public testing::TestWithParam<TargetAndOperation> {};
 
 TEST_P(OperationTable, KernelsAgreeWithTheReference) {
+  const auto& [target, operation] = GetParam();
+  if (target.device == "cuda" && count_gpus().count == 0) GTEST_SKIP() << count_gpus().why_none;
+  const auto device = target.device == "cuda" ? make_cuda_device(0) : make_cpu_device();
   for (std::size_t row = 0; row < operation_cases().size(); ++row) {
-    if (operation_cases()[row].operation != GetParam()) continue;
-    ASSERT_NO_THROW(Execution(row).run()) << GetParam() << " row " << row;
+    if (operation_cases()[row].operation != operation) continue;
+    ASSERT_NO_THROW(Execution(row, *device, target.storage).run()) << operation << " row " << row;
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, OperationTable, testing::ValuesIn(kernel_operations()),
-                         [](const auto& info) { return std::string(info.param); });
+std::string name_of_target(const testing::TestParamInfo<TargetAndOperation>& info) {
+  const auto& [target, operation] = info.param;
+  return fmt::format("{}_{}_{}", target.device, name_of(target.storage), operation);
+}
+
+/// All devices that this build can compute on.
+std::vector<Target> targets() {
+  std::vector<Target> targets = {{"cpu", DataType::f32}};
+  if (count_gpus().is_built) {
+    targets.push_back({"cuda", DataType::f32});
+    targets.push_back({"cuda", DataType::bf16});
+  }
+  return targets;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, OperationTable,
+                         testing::Combine(testing::ValuesIn(targets()), testing::ValuesIn(kernel_operations())),
+                         name_of_target);
 
 TEST(Operations, EachHasAKernelADefinitionAndThreeRows) {
   const auto with_kernel = cpu_operations();
