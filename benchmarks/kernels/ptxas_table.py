@@ -7,6 +7,7 @@ follows, and the bound that the roofline of a data sheet sets. Nothing here was 
 """
 
 import argparse
+import concurrent.futures
 import hashlib
 import os
 import pathlib
@@ -103,7 +104,10 @@ def compile_report(nvcc, source, arch, cache):
 
 
 def all_kernels(nvcc, arch, cache):
-    return {source.stem: parse(compile_report(nvcc, source, arch, cache)) for source in sorted(SOURCES.glob("*.cu"))}
+    sources = sorted(SOURCES.glob("*.cu"))
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        reports = pool.map(lambda source: compile_report(nvcc, source, arch, cache), sources)
+        return {source.stem: parse(report) for source, report in zip(sources, reports)}
 
 
 def failures(kernels_of):

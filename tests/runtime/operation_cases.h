@@ -15,6 +15,7 @@ struct Operand {
     whole,    ///< whole numbers in [low, high], of any type
     labels,   ///< i64 classes in [low, high], and -100 now and then
     mask,     ///< f32, 0 or now and then -inf
+    places,   ///< i32: for each element that a pool made, a place of the plane inside its window, or -1
     forward,  ///< output `output` of the case's forward operation
     absent,
   };
@@ -69,6 +70,7 @@ inline Operand labels(Shape shape, double classes) {
   return {Operand::Fill::labels, shape, DataType::i64, 0, classes - 1};
 }
 inline Operand mask(Shape shape) { return {Operand::Fill::mask, shape, DataType::f32}; }
+inline Operand places(Shape shape) { return {Operand::Fill::places, shape, DataType::i32}; }
 inline Operand forward(std::size_t output) { return {.fill = Operand::Fill::forward, .output = output}; }
 inline Operand absent() { return {.fill = Operand::Fill::absent}; }
 
