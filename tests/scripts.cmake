@@ -22,6 +22,7 @@ if(DML_HAVE_CUDA)
   # Compiles every kernel once more, and keeps what ptxas said.
   dml_script_test(cuda.registers cuda 1800 1 ${DML_PYTHON} benchmarks/kernels/ptxas_table.py --check --nvcc ${DML_NVCC}
                   --cache ${CMAKE_BINARY_DIR}/ptxas)
+  set_tests_properties(cuda.registers PROPERTIES LABELS "cuda;emulated")
 endif()
 
 if(NOT DML_SANITIZE)
