@@ -186,7 +186,9 @@ class Execution {
     return node;
   }
 
+  /// Operands have the values that they are stored with, so that what the reference makes of them is the judge.
   void make_operands() {
+    const FloatOperands& floats = float_operands(case_.operation);
     for (const Operand& operand : case_.operands) {
       Operand made = operand;
       if (operand.fill == Operand::Fill::forward) {
@@ -195,6 +197,9 @@ class Execution {
         operands_.push_back({shape, elements});
       } else {
         operands_.push_back(operand.fill == Operand::Fill::absent ? Tensor64::absent() : filled(operand));
+      }
+      if (stored(made.type, floats.inputs, ids_.size()) == DataType::bf16) {
+        for (double& x : operands_.back().elements) x = to_float(to_bf16(static_cast<float>(x)));
       }
       if (operand.fill == Operand::Fill::absent) {
         ids_.push_back(kNone);
@@ -249,11 +254,14 @@ class Execution {
     return static_cast<double>(place);
   }
 
-  /// The type in which the tensor is stored: that of the graph, unless it is a float that the target stores as bf16.
-  TypedShape stored(ValueId id, const std::vector<std::size_t>& stay, std::size_t index) const {
-    const DataType type = graph_.value(id).dtype;
+  /// The type in which a tensor of the graph's `type` is stored: f32 as the target has it, unless it is of those that
+  /// stay.
+  DataType stored(DataType type, const std::vector<std::size_t>& stay, std::size_t index) const {
     const bool stays = std::find(stay.begin(), stay.end(), index) != stay.end();
-    return {type == DataType::f32 && !stays ? storage_ : type, graph_.shape(id)};
+    return type == DataType::f32 && !stays ? storage_ : type;
+  }
+  TypedShape stored(ValueId id, const std::vector<std::size_t>& stay, std::size_t index) const {
+    return {stored(graph_.value(id).dtype, stay, index), graph_.shape(id)};
   }
 
   /// An output of the reference's forward operation, rounded to float.
@@ -271,15 +279,13 @@ class Execution {
     return result;
   }
 
-  /// Puts the operands into the device's memory; the reference is given them as they are stored there.
+  /// Puts the operands into the device's memory.
   void prepare() {
     const FloatOperands& floats = float_operands(case_.operation);
     for (std::size_t i = 0; i < operands_.size(); ++i) {
       const ValueId id = ids_[i];
       in_.emplace_back(device_, id == kNone ? TypedShape{DataType::f32, {0}} : stored(id, floats.inputs, i));
-      if (id == kNone) continue;
-      in_.back().write(operands_[i].elements);
-      operands_[i].elements = in_.back().elements();
+      if (id != kNone) in_.back().write(operands_[i].elements);
     }
     const auto& outputs = graph_.node(node_).outputs;
     for (std::size_t i = 0; i < outputs.size(); ++i) out_.emplace_back(device_, stored(outputs[i], floats.outputs, i));
