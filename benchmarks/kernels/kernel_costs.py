@@ -13,7 +13,7 @@ F = 4  # bytes of a float
 # stated otherwise.
 DEFAULT_BUDGET = 64
 BUDGETS = {
-    # Results in registers are what these kernels live from: 128 threads, a third of the warps.
+    # Results in registers are what these kernels live from; three blocks of 128 threads fit a multiprocessor.
     "attention": 168,
     "attention_grad": 168,
 }

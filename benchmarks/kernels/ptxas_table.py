@@ -3,7 +3,7 @@
 follows, and the bound that the roofline of a data sheet sets. Nothing here was timed.
 
     benchmarks/kernels/ptxas_table.py --check              spills and registers over the budget end with 1
-    benchmarks/kernels/ptxas_table.py --write FILE.md      the table, for all architectures of ARCHS
+    benchmarks/kernels/ptxas_table.py --write FILE.md      the table, for all architectures of ARCHS or those of --archs
 """
 
 import argparse
@@ -173,13 +173,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--check", action="store_true", help="end with 1 where a kernel of sm_80 breaks its budget")
     parser.add_argument("--write", metavar="FILE", type=pathlib.Path)
+    parser.add_argument("--archs", nargs="+", default=ARCHS, metavar="ARCH", help=f"{ARCHS[0]} is always among them")
     parser.add_argument("--nvcc", default=os.environ.get("DML_NVCC", "nvcc"))
     parser.add_argument("--cache", type=pathlib.Path, default=ROOT / "build" / "ptxas")
     args = parser.parse_args()
     if shutil.which(args.nvcc) is None:
         print(f"{args.nvcc} is not here: nothing was compiled")
         return SKIPPED
-    archs = ARCHS if args.write else ARCHS[:1]
+    archs = dict.fromkeys([ARCHS[0], *(args.archs if args.write else ())])
     kernels_by_arch = {arch: all_kernels(args.nvcc, arch, args.cache) for arch in archs}
     if args.write:
         version = subprocess.run([args.nvcc, "--version"], text=True, capture_output=True, check=True).stdout
