@@ -201,12 +201,12 @@ void check(const TensorView& y, const TensorView& x, const TensorView& w, const 
   }
 }
 
-std::function<void()> bias_of_channels(const TensorView& y, const TensorView& bias, bool accumulate,
-                                       const Queue& queue) {
+/// y = bias (absent: 0) in each channel.
+std::function<void()> bias_of_channels(const TensorView& y, const TensorView& bias, const Queue& queue) {
   const auto of = [&]<typename T>(T) -> std::function<void()> {
     return [y = y.as<T>(), bias = bias.as<const T>(), samples = y.shape[0], channels = y.shape[1],
-            places = y.shape.product(2, y.shape.rank()), accumulate,
-            &queue] { put_bias(y, bias, samples, channels, places, accumulate, queue); };
+            places = y.shape.product(2, y.shape.rank()),
+            &queue] { put_bias(y, bias, samples, channels, places, false, queue); };
   };
   return y.dtype == DataType::f32 ? of(float{}) : of(bf16{});
 }
@@ -221,17 +221,18 @@ std::function<void()> prepare_conv(TensorView y, TensorView x, TensorView w, Ten
                                    const ConvOptions& options, const Queue& queue) {
   check(y, x, w, bias, options);
   if (y.num_elements() == 0) return [] {};
-  if (x.num_elements() == 0 || w.num_elements() == 0) return bias_of_channels(y, bias, false, queue);
+  if (x.num_elements() == 0 || w.num_elements() == 0) return bias_of_channels(y, bias, queue);
   const auto conv = std::make_shared<Convolution>(y, x, w, options, queue);
   const auto algorithm = conv->choose<cudnnConvolutionFwdAlgoPerf_t>([&](int wanted, int* count, auto* found) {
     DML_CUDNN(cudnnGetConvolutionForwardAlgorithm_v7, conv->handle(), conv->x(), conv->w(), conv->operation(),
               conv->y(), wanted, count, found);
   });
-  const auto add_bias = bias ? bias_of_channels(y, bias, true, queue) : [] {};
-  return [conv, algorithm, add_bias, y = y.data, x = x.data, w = w.data] {
+  // The bias lies in y before the sum is added to it and rounded: once, where y is bf16.
+  const auto put = bias ? bias_of_channels(y, bias, queue) : [] {};
+  return [conv, algorithm, put, beta = bias ? &kOne : &kZero, y = y.data, x = x.data, w = w.data] {
+    put();
     DML_CUDNN(cudnnConvolutionForward, conv->handle(), &kOne, conv->x(), conv->padded(x), conv->w(), w,
-              conv->operation(), algorithm, conv->scratch(), conv->scratch_bytes(), &kZero, conv->y(), y);
-    add_bias();
+              conv->operation(), algorithm, conv->scratch(), conv->scratch_bytes(), beta, conv->y(), y);
   };
 }
 

@@ -253,6 +253,12 @@ std::function<void()> bias_of_rows(const MatMulProblem& problem, const TensorVie
   return y.dtype == DataType::f32 ? of(float{}) : of(bf16{});
 }
 
+[[noreturn]] void fail_without_algorithm(const MatMulProblem& problem, const TensorView& a, const Queue& queue) {
+  throw DeviceError(
+      fmt::format("cublasLt has no algorithm for a {} product of M {}, N {}, K {} with {} bytes of workspace",
+                  name_of(a.dtype), problem.m, problem.n, problem.k, queue.workspace_bytes));
+}
+
 }  // namespace
 
 std::function<void()> prepare_matmul(TensorView y, TensorView a, TensorView b, TensorView bias,
@@ -263,17 +269,14 @@ std::function<void()> prepare_matmul(TensorView y, TensorView a, TensorView b, T
   if (problem.k == 0) return bias_of_rows(problem, y, bias, options.accumulate, queue);
   auto product = std::make_shared<Product>(problem, y, a, b, bias, options, queue);
   if (product->is_possible()) return [product] { product->run(); };
-  product = std::make_shared<Product>(problem, y, a, b, TensorView{}, options, queue);
-  if (!product->is_possible()) {
-    throw DeviceError(
-        fmt::format("cublasLt has no algorithm for a {} product of M {}, N {}, K {} with {} bytes of "
-                    "workspace",
-                    name_of(a.dtype), problem.m, problem.n, problem.k, queue.workspace_bytes));
-  }
-  if (!bias) return [product] { product->run(); };
-  return [product, add_bias = bias_of_rows(problem, y, bias, true, queue)] {
+  if (!bias) fail_without_algorithm(problem, a, queue);
+  MatMulOptions onto = options;  // the bias lies in y before
+  onto.accumulate = true;
+  product = std::make_shared<Product>(problem, y, a, b, TensorView{}, onto, queue);
+  if (!product->is_possible()) fail_without_algorithm(problem, a, queue);
+  return [product, put_bias = bias_of_rows(problem, y, bias, options.accumulate, queue)] {
+    put_bias();
     product->run();
-    add_bias();
   };
 }
 

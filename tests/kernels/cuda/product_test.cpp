@@ -1,3 +1,4 @@
+#include "kernels/bf16.h"
 #include "kernels/conv.h"
 #include "kernels/error.h"
 #include "kernels/matmul.h"
@@ -46,6 +47,25 @@ class ProductTest : public testing::DeviceTest {
   }
 };
 
+std::vector<bf16> rounded(const std::vector<float>& values) {
+  std::vector<bf16> result;
+  for (const float value : values) result.push_back(to_bf16(value));
+  return result;
+}
+std::vector<float> widened(const std::vector<bf16>& values) {
+  std::vector<float> result;
+  for (const bf16 value : values) result.push_back(to_float(value));
+  return result;
+}
+
+/// Each within half a unit in the last place of bf16, 2^-8 of itself, and what the order of the sums makes of it.
+void expect_rounded_once(const std::vector<bf16>& result, const std::vector<float>& exact, const std::string& what) {
+  ASSERT_EQ(result.size(), exact.size()) << what;
+  for (std::size_t i = 0; i < exact.size(); ++i) {
+    ASSERT_NEAR(to_float(result[i]), exact[i], 0x1p-8 * std::abs(exact[i]) + 1e-5) << what << " at " << i;
+  }
+}
+
 class CudaMatMul : public ProductTest {
  protected:
   void SetUp() override {
@@ -91,6 +111,26 @@ TEST_F(CudaMatMul, EqualsTheCpu) {
     });
     expect_near(result, expected, 1e-5, c.y.to_string() + " = " + c.a.to_string() + " " + c.b.to_string());
   }
+}
+
+TEST_F(CudaMatMul, SumsOfBf16AreRoundedOnce) {
+  const Shape y{6, 8}, a{6, 40}, b{40, 8}, bias{8};
+  const auto stored_a = rounded(normal_floats(240, 1));
+  const auto stored_b = rounded(normal_floats(320, 2));
+  const auto stored_bias = rounded(normal_floats(8, 3));
+  const auto exact =
+      on_cpu({y, a, b, bias}, {std::vector<float>(48), widened(stored_a), widened(stored_b), widened(stored_bias)},
+             [&](const std::vector<TensorView>& v) { return cpu::prepare_matmul(v[0], v[1], v[2], v[3], {}); });
+  auto* const result = allocate_elems<bf16>(48);
+  cuda::prepare_matmul({result, DataType::bf16, y}, {upload(stored_a), DataType::bf16, a},
+                       {upload(stored_b), DataType::bf16, b}, {upload(stored_bias), DataType::bf16, bias}, {},
+                       queue())();
+  expect_rounded_once(download(result, 48), exact, "bf16 product");
+  auto* const wide = allocate_elems<float>(48);
+  cuda::prepare_matmul({wide, DataType::f32, y}, {upload(stored_a), DataType::bf16, a},
+                       {upload(stored_b), DataType::bf16, b}, {upload(widened(stored_bias)), DataType::f32, bias}, {},
+                       queue())();
+  expect_near(download(wide, 48), exact, 1e-5, "f32 product of bf16");
 }
 
 TEST_F(CudaMatMul, AlgorithmsAreAskedForOncePerProduct) {
@@ -148,6 +188,22 @@ TEST_F(CudaConv, EqualsTheCpu) {
       expect_near(result, expected, 1e-5, c.y.to_string() + " of " + c.x.to_string());
     }
   }
+}
+
+TEST_F(CudaConv, SumsOfBf16AreRoundedOnce) {
+  const ConvCase& c = kConvCases[1];
+  const std::int64_t n = c.y.num_elements();
+  const auto x = rounded(normal_floats(c.x.num_elements(), 2));
+  const auto w = rounded(normal_floats(c.w.num_elements(), 3));
+  const auto bias = rounded(normal_floats(c.w[0], 4));
+  const auto exact =
+      on_cpu({c.y, c.x, c.w, {c.w[0]}},
+             {std::vector<float>(static_cast<std::size_t>(n)), widened(x), widened(w), widened(bias)},
+             [&](const std::vector<TensorView>& v) { return cpu::prepare_conv(v[0], v[1], v[2], v[3], c.options); });
+  auto* const y = allocate_elems<bf16>(n);
+  cuda::prepare_conv({y, DataType::bf16, c.y}, {upload(x), DataType::bf16, c.x}, {upload(w), DataType::bf16, c.w},
+                     {upload(bias), DataType::bf16, {c.w[0]}}, c.options, queue())();
+  expect_rounded_once(download(y, n), exact, "bf16 convolution");
 }
 
 TEST_F(CudaConv, GradientsEqualTheCpu) {
