@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "launch/failure.h"
+#include "launch/options/usage_error.h"
 #include "launch/report/layer_table.h"
 #include "launch/terminal/text_table.h"
 #include "models/zoo/zoo.h"
@@ -65,6 +66,11 @@ int export_builtin(const Command& command, Terminal& terminal) {
 }
 
 int partition(const Command& command, Terminal& terminal) {
+  const Techniques& techniques = command.config.layout.techniques;
+  if (techniques != Techniques{}) {
+    throw UsageError(fmt::format("model partition: its files are for training, which does not execute {}: leave it out",
+                                 techniques.to_options()));
+  }
   Config config = model_config(command);
   const std::string& output = command.arguments.back();
   adopt_carried_layout(config);
