@@ -88,10 +88,12 @@ __global__ void __launch_bounds__(kThreads) sum_parts(double* partials, const fl
   if (threadIdx.x == 0) partials[blockIdx.x] = sum;
 }
 
-__global__ void add_parts(double* sum, const double* partials, int count) {
+/// One warp.
+__global__ void __launch_bounds__(kWarp) add_parts(double* sum, const double* partials, int count) {
   double total = 0;
-  for (int i = 0; i < count; ++i) total += partials[i];
-  *sum = total;
+  for (int i = static_cast<int>(threadIdx.x); i < count; i += kWarp) total += partials[i];
+  total = reduce_lanes(Sum{}, total);
+  if (threadIdx.x == 0) *sum = total;
 }
 
 __global__ void clip(StepState* state, const double* sums, std::int64_t count, double max_norm) {
@@ -156,7 +158,7 @@ void sum_of_squares(double* sum, const float* x, std::int64_t n, const Queue& qu
   const auto blocks = static_cast<int>(wanted < updating::kSumBlocks ? wanted : updating::kSumBlocks);
   auto* const partials = workspace<double>(queue, blocks);
   launch<updating::sum_parts>(static_cast<unsigned>(blocks), updating::kThreads, 0, queue, partials, x, n);
-  launch<updating::add_parts>(1, 1, 0, queue, sum, partials, blocks);
+  launch<updating::add_parts>(1, kWarp, 0, queue, sum, partials, blocks);
 }
 
 void clip_factor(StepState* state, const double* sums, std::int64_t count, double max_norm, const Queue& queue) {
