@@ -1,6 +1,6 @@
 // The gradient of a table is summed row by row in the order of the indices, without atomics on floats: positions are
-// first sorted by their row, stably, so that a row's block knows which rows of dy are its own. It reads the indices a
-// few times, dy once, and writes dx once, rows without an index included.
+// first sorted by their row, stably, so that who sums a row knows which rows of dy are its own. The indices are read
+// four times, dy once, and dx is written once, rows without an index included.
 #include "kernels/gather.h"
 
 #include "kernels/bf16.h"

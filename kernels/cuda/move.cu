@@ -12,7 +12,7 @@ namespace turning {
 inline constexpr int kTile = 32;
 inline constexpr int kRows = 8;  ///< of a tile that a block moves at a time
 
-/// Batches of matrices x[rows, columns] → y[columns, rows], with the steps of their rows; `dims` leads to a batch.
+/// Batches of matrices x[rows, columns] → y[columns, rows], with the steps of their rows; `batch` leads to one of them.
 struct Matrices {
   std::int64_t rows, columns;
   std::int64_t x_step, y_step;
