@@ -318,10 +318,8 @@ class Execution {
     return atol + on_the_way + (rtol + kBf16Rounding) * std::abs(reference);
   }
 
-  /// A gradient that reads a stored result of the forward operation, or a convolution whose sum is stored before the
-  /// bias is added.
+  /// A gradient that reads a stored result of the forward operation.
   bool rounds_on_the_way() const {
-    if (case_.operation == "Conv" && case_.operands.size() == 3) return true;
     const auto& stay = float_operands(case_.operation).inputs;
     for (std::size_t i = 0; i < case_.operands.size(); ++i) {
       const bool stays = std::find(stay.begin(), stay.end(), i) != stay.end();
