@@ -18,8 +18,8 @@
 namespace dml::cuda {
 
 inline constexpr int kAttentionThreads = 128;
-inline constexpr int kAttentionBlocks = 3;  ///< of a multiprocessor at least: as many registers as results want
-inline constexpr int kColumnThreads = 16;   ///< side by side on a row
+inline constexpr int kGradBlocks = 3;  ///< of a multiprocessor; unasked, the compiler makes room for more and spills
+inline constexpr int kColumnThreads = 16;  ///< side by side on a row
 inline constexpr int kRowThreads = kAttentionThreads / kColumnThreads;
 inline constexpr int kQuad = 4;  ///< floats that are read at once from shared memory
 
@@ -192,7 +192,7 @@ __device__ __forceinline__ const float* mask_of(const AttentionShape& shape, con
 namespace kernels {
 
 template <typename Tiles, typename T>
-__global__ void __launch_bounds__(kAttentionThreads, kAttentionBlocks)
+__global__ void __launch_bounds__(kAttentionThreads)
     attention(T* o, float* lse, TokenRows<const T> q, TokenRows<const T> k, TokenRows<const T> v, AttentionShape shape,
               bool packed) {
   constexpr int kRows = Tiles::kRowsOfThread, kColumns = Tiles::kColumnsOfThread;
@@ -300,7 +300,7 @@ struct AttentionGradOperands {
 
 /// Rows are what the block owns, columns the other side. d_first is dK or dQ, d_second dV.
 template <Owned kOwned, typename Tiles, typename T>
-__global__ void __launch_bounds__(kAttentionThreads, kAttentionBlocks)
+__global__ void __launch_bounds__(kAttentionThreads, kGradBlocks)
     attention_grad(TokenRows<T> d_first, TokenRows<T> d_second, AttentionGradOperands<T> with, AttentionShape shape,
                    bool packed) {
   constexpr bool kOwnsKeys = kOwned == Owned::keys;
