@@ -32,6 +32,10 @@ NAMES = {"ncclAllReduce": "all_reduce", "ncclAllGather": "all_gather", "ncclRedu
          "ncclReduce": "reduce_scatter", "ncclBroadcast": "broadcast", "ncclSend": "send", "ncclRecv": "receive"}  # fmt: skip
 # What may stand for a call that works in groups: the operation that begins or ends there.
 GROUPED = {"ncclGroupStart", "ncclGroupEnd"}
+# A call that fails to free something leaves it, and that is all that may be left.
+FREES = re.compile(r"Destroy|Free")
+# Calls whose failure is an answer, told in other words.
+ANSWERS = {"cudaGetDeviceCount": "has no GPU that can be used"}
 MODELS = {
     "gpt_tiny": ["--model", FIXTURES / "gpt_tiny.ts17.onnx", "--data", FIXTURES / "gpt_tiny.ts17.safetensors"],
     "resnet_tiny": ["--model", FIXTURES / "resnet_tiny.ts17.onnx", "--data", FIXTURES / "resnet_tiny.ts17.safetensors"],
@@ -46,10 +50,14 @@ def parse_arguments():
     parser.add_argument("--per-api", type=int, default=3, metavar="N", help="calls of an entry point that fail")
     parser.add_argument("--only", default="", metavar="TEXT", help="only entry points whose name holds this")
     parser.add_argument("--draw", type=int, metavar="N", help="only N runs, drawn by the seed")
-    parser.add_argument("--seed", default="", help="what draws them, as a commit")
+    parser.add_argument("--seed", help="what draws them (default: the commit)")
     parser.add_argument("--late", action="store_true", help="calls come late instead of failing")
     parser.add_argument("--list", action="store_true", help="only name the calls")
     return parser.parse_args()
+
+
+def commit():
+    return subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
 
 def environment(build):
@@ -73,7 +81,7 @@ class Trainer:
         command = ["mpirun"]
         for rank in range(2):
             exported = [text for name, value in settings.get(rank, {}).items() for text in ("-x", f"{name}={value}")]
-            command += ([":"] if rank else []) + ["-np", "1", *exported, *self.command, "--out", folder / "run"]
+            command += ([":"] if rank else []) + ["-np", "1", *exported, *self.command, "--run", folder / "run"]
         try:
             result = subprocess.run([str(part) for part in command], cwd=ROOT, env=self.environment, capture_output=True,
                                     text=True, stdin=subprocess.DEVNULL, timeout=TIME_LIMIT_S)  # fmt: skip
@@ -108,6 +116,8 @@ def code_of(api):
 
 
 def names(line, api):
+    if api in ANSWERS:
+        return ANSWERS[api] in line
     if api in GROUPED and any(f"[{name}]" in line for name in NAMES.values()):
         return True
     return api in line or f"[{NAMES.get(api, api)}]" in line
@@ -119,8 +129,9 @@ def judge(api, rank, code, errors):
     said = [line for line in lines if not line.startswith("emulator:")]
     if code is None:
         return f"no end after {TIME_LIMIT_S} s"
-    if any(line.startswith("emulator: leak") for line in lines):
-        return next(line for line in lines if line.startswith("emulator: leak"))
+    leaks = [line for line in lines if line.startswith("emulator: leak")]
+    if leaks and not FREES.search(api):
+        return leaks[0]
     if code == 0 and MAY_PASS.search(api):
         return ""
     if code not in (4, 5):
@@ -149,7 +160,7 @@ def main():
             for api in sorted(counts) if arguments.only in api and counts[api] > 0 and api != "operation"
             for n in chosen(counts[api], arguments.per_api) for rank in range(2)]  # fmt: skip
     if arguments.draw:
-        runs = random.Random(arguments.seed).sample(runs, min(arguments.draw, len(runs)))
+        runs = random.Random(arguments.seed or commit()).sample(runs, min(arguments.draw, len(runs)))
     if arguments.list:
         print("\n".join(f"{api} call {n} of {counts[api]}, rank {rank}" for api, n, rank in runs))
         return 0

@@ -49,9 +49,9 @@ void Communicator::set_async_error(ncclResult_t error) {
 }
 
 /// Sits down, unless somebody sits there or uses the same device.
-ncclResult_t Communicator::take_seat() {
+ncclResult_t Communicator::take_seat(const Origin& origin) {
   std::string why;
-  if (!segment_.open(*origin_, ranks_, why)) return fail(ncclSystemError, why);
+  if (!segment_.open(origin, ranks_, why)) return fail(ncclSystemError, why);
   std::int32_t nobody = 0;
   Seat& mine = seat(rank_);
   if (!mine.process.compare_exchange_strong(nobody, static_cast<std::int32_t>(getpid()))) {
@@ -63,12 +63,12 @@ ncclResult_t Communicator::take_seat() {
   return ncclSuccess;
 }
 
-ncclResult_t Communicator::progress_meeting() {
+ncclResult_t Communicator::progress_meeting(const Origin& origin) {
   if (!is_seated_) {
-    if (const auto error = take_seat()) return error;
+    if (const auto error = take_seat(origin)) return error;
   }
   if (segment_.head().joined < ranks_) return ncclInProgress;
-  segment_.release(*origin_);
+  segment_.release(origin);
   origin_.reset();
   for (int peer = 0; peer < ranks_; ++peer) {
     const bool same = peer != rank_ && seat(peer).device == seat(rank_).device;
@@ -134,7 +134,7 @@ ncclResult_t Communicator::progress() {
     if (const auto state = parent->progress_split()) return state;
   }
   if (origin_) {
-    if (const auto state = progress_meeting()) return state;
+    if (const auto state = progress_meeting(Origin(*origin_))) return state;
   }
   if (splitting_) {
     if (const auto state = progress_split()) return state;

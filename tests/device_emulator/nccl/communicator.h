@@ -89,9 +89,9 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
     std::shared_ptr<Communicator> child;
   };
 
-  ncclResult_t progress_meeting();
+  ncclResult_t progress_meeting(const Origin& origin);
   ncclResult_t progress_split();
-  ncclResult_t take_seat();
+  ncclResult_t take_seat(const Origin& origin);
   ncclResult_t fail(ncclResult_t error, const std::string& why);
 
   int ranks_, rank_, device_;
