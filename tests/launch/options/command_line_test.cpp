@@ -82,7 +82,8 @@ TEST(CommandLine, EveryOptionReachesConfig) {
           "--optimizer sgd --lr 0.1 "
           "--momentum 0.9 --nesterov --beta1 0.8 --beta2 0.9 --eps 1e-6 "
           "--weight-decay 0.02 --no-decay *bias --clip 2 --lr-schedule cosine --warmup 5 --min-lr 0.01 "
-          "--seed 42 --threads 3 --isa avx2 --run r --checkpoint-every 6 --resume auto --save s.onnx --dump "
+          "--seed 42 --threads 3 --isa avx2 --device cuda --run r --checkpoint-every 6 --resume auto --save s.onnx "
+          "--dump "
           "d.safetensors "
           "--comm thread --collectives library --deadline 12.5 --shape-link 50,2.5:t")
           .config;
@@ -114,6 +115,7 @@ TEST(CommandLine, EveryOptionReachesConfig) {
   EXPECT_EQ(c.seed, 42U);
   EXPECT_EQ(c.threads, 3);
   EXPECT_EQ(c.isa, "avx2");
+  EXPECT_EQ(c.device, "cuda");
   EXPECT_EQ(c.comm, "thread");
   EXPECT_EQ(c.collectives, "library");
   EXPECT_EQ(c.deadline_s, 12.5);
