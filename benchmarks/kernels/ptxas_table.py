@@ -153,7 +153,8 @@ def register_rows(kernels_of):
 def document(kernels_by_arch, version):
     lines = ["# CUDA kernels: what they ask of a GPU", "",
              f"Written by `benchmarks/kernels/ptxas_table.py` from the reports of ptxas ({version}). Nothing on this page",
-             "was timed: no kernel of this project has run on a GPU. Occupancy and bounds are what data sheets allow.", ""]
+             "was timed: no kernel of this project has run on a GPU. Occupancy and bounds are what data sheets allow. The test",
+             "`cuda.registers` holds the kernels of sm_80 to their budgets, and to spill nothing; other architectures are shown.", ""]
     lines += ["## Costs at the sizes of GPT-2 124M", "",
               "f32, of the sizes in `kernel_costs.py`; MB moved and MFLOP are of one launch, registers and shared memory",
               "(static and dynamic, KB) of sm_80. Bounds are µs at the peaks of the data sheets: "
