@@ -60,9 +60,10 @@ Settings read() {
   all.count_file = text_of("EMULATOR_COUNT", "");
   all.protect = number_of("EMULATOR_PROTECT", 0) != 0;
   all.check_uninitialised = number_of("EMULATOR_UNINITIALISED", 0) != 0;
+  all.does_nothing = number_of("EMULATOR_NOTHING", 0) != 0;
   all.leaks = number_of("EMULATOR_LEAKS", 1) != 0;
   all.verbose = number_of("EMULATOR_VERBOSE", 0) != 0;
-  all.hang_seconds = static_cast<double>(number_of("EMULATOR_HANG_S", 60));
+  all.hang_seconds = static_cast<double>(number_of("EMULATOR_HANG_S", 120));
   all.stack_bytes = number_of("EMULATOR_STACK_KB", 128) << 10;
   return all;
 }

@@ -26,9 +26,10 @@ struct Settings {
   std::string count_file;            ///< EMULATOR_COUNT: where the calls of every entry point are counted, at exit
   bool protect = false;              ///< EMULATOR_PROTECT: device memory cannot be addressed by the host
   bool check_uninitialised = false;  ///< EMULATOR_UNINITIALISED: copies and libraries that read what nobody wrote
+  bool does_nothing = false;         ///< EMULATOR_NOTHING: operations end without being run, to see what the host costs
   bool leaks = true;                 ///< EMULATOR_LEAKS: what is left at exit is reported
   bool verbose = false;              ///< EMULATOR_VERBOSE: every operation as it runs
-  double hang_seconds = 60;          ///< EMULATOR_HANG_S: a wait without any progress for so long is a violation
+  double hang_seconds = 120;          ///< EMULATOR_HANG_S: a wait without any progress for so long is a violation
   std::size_t stack_bytes = 0;       ///< EMULATOR_STACK_KB of a thread of a block
 };
 
