@@ -107,10 +107,11 @@ bool poll_all(Lock& lock) {
   return any;
 }
 
-/// Which of the ready operations runs next: null if there is none. `wanted`: those that this wait needs, or one of
-/// these.
-constexpr std::uint64_t kWilling = 0;  // that the policy runs unasked
+// Which operations may run: those that the wait of this number needs, or one of these.
+constexpr std::uint64_t kWilling = 0;  // what the policy runs unasked
 constexpr std::uint64_t kAny = ~std::uint64_t{0};
+
+// The one of them that runs next; null if none is ready.
 Task* choose(std::uint64_t wanted) {
   Task* chosen = nullptr;
   const Policy policy = settings().policy;
@@ -159,8 +160,8 @@ void want(Task& last, std::uint64_t wait) {
 bool move_on(Lock& lock, const Task& task, std::uint64_t wait) {
   const Policy policy = settings().policy;
   if (policy == Policy::threads) return false;
-  if (policy == Policy::random && draw(task.number, wait, queues().num_pending) % 3 == 0 && step(lock, kWilling))
-    return true;
+  const bool runs_unasked = policy == Policy::random && draw(task.number, wait, queues().num_pending) % 3 == 0;
+  if (runs_unasked && step(lock, kWilling)) return true;
   if (policy == Policy::lifo) return poll_all(lock) || step(lock, wait);
   return step(lock, wait) || poll_all(lock);
 }
