@@ -29,7 +29,7 @@ struct Settings {
   bool does_nothing = false;         ///< EMULATOR_NOTHING: operations end without being run, to see what the host costs
   bool leaks = true;                 ///< EMULATOR_LEAKS: what is left at exit is reported
   bool verbose = false;              ///< EMULATOR_VERBOSE: every operation as it runs
-  double hang_seconds = 120;          ///< EMULATOR_HANG_S: a wait without any progress for so long is a violation
+  double hang_seconds = 120;         ///< EMULATOR_HANG_S: a wait without any progress for so long is a violation
   std::size_t stack_bytes = 0;       ///< EMULATOR_STACK_KB of a thread of a block
 };
 
