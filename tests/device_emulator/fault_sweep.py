@@ -30,8 +30,8 @@ MAY_PASS = re.compile(r"Destroy|Free|Finalize|Abort|EventQuery|StreamQuery|GetLa
 # How the runtime names operations of NCCL.
 NAMES = {"ncclAllReduce": "all_reduce", "ncclAllGather": "all_gather", "ncclReduceScatter": "reduce_scatter",
          "ncclReduce": "reduce_scatter", "ncclBroadcast": "broadcast", "ncclSend": "send", "ncclRecv": "receive"}  # fmt: skip
-# What may stand for a call that works in groups: the operation that begins or ends there.
-GROUPED = {"ncclGroupStart", "ncclGroupEnd"}
+# Calls on behalf of another one, which is named: what the group holds, what is waited for.
+ON_BEHALF = {"ncclGroupStart", "ncclGroupEnd", "ncclCommGetAsyncError"}
 # A call that fails to free something leaves it, and that is all that may be left.
 FREES = re.compile(r"Destroy|Free")
 # Calls whose failure is an answer, told in other words.
@@ -118,7 +118,7 @@ def code_of(api):
 def names(line, api):
     if api in ANSWERS:
         return ANSWERS[api] in line
-    if api in GROUPED and any(f"[{name}]" in line for name in NAMES.values()):
+    if api in ON_BEHALF and any(f"[{name}" in line for name in ["ncclComm", *NAMES.values()]):
         return True
     return api in line or f"[{NAMES.get(api, api)}]" in line
 
