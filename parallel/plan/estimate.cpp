@@ -63,19 +63,14 @@ Pipeline pipeline_of(const Pricing& pricing) {
   return pipeline;
 }
 
-/// With what ZeRO has whole for a while: a bucket of gradients, and of weights one in use and one on its way.
 void add_weights(MemoryUse& memory, const Pricing& pricing, const PositionWeights& weights) {
-  const Techniques& techniques = pricing.layout.techniques;
-  const WeightBytes bytes =
-      weight_bytes(techniques, weights.elems, pricing.layout.d, pricing.options.mode.optimizer_states);
+  const double bucket =
+      weights.buckets.empty() ? 0 : *std::max_element(weights.buckets.begin(), weights.buckets.end()) / kF32Bytes;
+  const WeightBytes bytes = held_weight_bytes(pricing.layout.techniques, weights.elems, bucket, pricing.layout.d,
+                                              pricing.options.mode.optimizer_states);
   memory.parameters = bytes.parameters;
   memory.gradients = bytes.gradients;
   memory.optimizer_states = bytes.optimizer_states;
-  if (pricing.layout.d == 1 || !techniques.shares_gradients() || weights.buckets.empty()) return;
-  const double bucket = *std::max_element(weights.buckets.begin(), weights.buckets.end());
-  memory.gradients += bucket;
-  if (techniques.shares_parameters())
-    memory.parameters += 2 * bucket / kF32Bytes * static_cast<double>(size_of(techniques.dtype));
 }
 
 MemoryUse memory_of(const Pricing& pricing, const Pipeline& pipeline, int position) {

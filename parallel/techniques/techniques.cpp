@@ -36,6 +36,16 @@ WeightBytes weight_bytes(const Techniques& techniques, double elems, int replica
           .optimizer_states = own(techniques.shares_states()) * f32_bytes * kept};
 }
 
+WeightBytes held_weight_bytes(const Techniques& techniques, double elems, double bucket_elems, int replicas,
+                              int states) {
+  WeightBytes bytes = weight_bytes(techniques, elems, replicas, states);
+  if (replicas == 1 || !techniques.shares_gradients()) return bytes;
+  bytes.gradients += bucket_elems * static_cast<double>(size_of(DataType::f32));
+  if (techniques.shares_parameters())
+    bytes.parameters += 2 * bucket_elems * static_cast<double>(size_of(techniques.dtype));
+  return bytes;
+}
+
 Graph with_techniques(Graph graph, const Techniques& techniques) {
   graph = with_recomputation(std::move(graph), techniques.recompute);
   for (ValueId id = 0; id < graph.num_values(); ++id) {

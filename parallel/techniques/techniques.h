@@ -49,6 +49,11 @@ struct WeightBytes {
 /// each. What ZeRO gathers for a pass is not counted.
 WeightBytes weight_bytes(const Techniques& techniques, double elems, int replicas, int states);
 
+/// The same with what ZeRO has whole for a while: a bucket of gradients, and of weights one in use and one on its way.
+/// `bucket_elems`: of the largest bucket.
+WeightBytes held_weight_bytes(const Techniques& techniques, double elems, double bucket_elems, int replicas,
+                              int states);
+
 /// A training graph with what is recomputed (recomputation.h), and with its f32 activations and weights as `dtype`; the
 /// loss stays f32.
 Graph with_techniques(Graph graph, const Techniques& techniques);

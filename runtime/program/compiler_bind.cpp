@@ -11,8 +11,8 @@ namespace dml {
 
 void Compiler::bind() {
   reserve_communication();
-  program_.instructions_.reserve(sequence_.size());
-  for (const Slot& slot : sequence_) program_.instructions_.push_back(bind_slot(slot));
+  program_.instructions_.reserve(sequence_.slots().size());
+  for (const Slot& slot : sequence_.slots()) program_.instructions_.push_back(bind_slot(slot));
   plant_fault(program_.instructions_, in_, [this](ValueId value, int microbatch) { return view(value, microbatch); });
 }
 
@@ -23,7 +23,7 @@ void Compiler::reserve_communication() {
   };
   std::map<Communicator*, Flight> others;
   std::map<std::pair<Communicator*, std::int64_t>, Flight> sums;
-  for (const Slot& slot : sequence_) {
+  for (const Slot& slot : sequence_.slots()) {
     if (slot.kind == Instruction::Kind::launch) continue;
     const Task& t = task(slot.task);
     Communicator* group = group_of(t);
@@ -44,9 +44,9 @@ Instruction Compiler::bind_slot(const Slot& slot) {
   Instruction launch{slot.kind, slot.task, {}, {}, nullptr};
   if (t.node == kNone) {
     launch.run = t.kind == TaskKind::update ? in_.end.update : in_.end.gather_totals;
-  } else if (slot.part == Part::add_gradient) {
+  } else if (slot.part == SlotPart::add_gradient) {
     launch.run = bind_add_gradient(t, slot);
-  } else if (slot.part == Part::join_gradient) {
+  } else if (slot.part == SlotPart::join_gradient) {
     launch.run = bind_join_gradient(slot);
   } else {
     launch.run = bind_node(t, slot);
@@ -56,8 +56,8 @@ Instruction Compiler::bind_slot(const Slot& slot) {
 
 Kernel Compiler::bind_node(const Task& t, const Slot& slot) {
   const int m = t.id.microbatch;
-  Node node = node_of(t);
-  if (slot.part == Part::copy) {
+  Node node = graph(t.id.microbatch).node(t.node);
+  if (slot.part == SlotPart::copy) {
     const TensorView to = view(node.outputs[0], m);
     const TensorView from = view(node.inputs[0], m);
     return [&device = in_.device, to, from] { device.copy(to.data, from.data, to.num_bytes()); };
@@ -65,7 +65,7 @@ Kernel Compiler::bind_node(const Task& t, const Slot& slot) {
   std::vector<TensorView> inputs, outputs;
   for (const ValueId input : node.inputs) inputs.push_back(view(input, m));
   for (const ValueId output : node.outputs) outputs.push_back(view(output, m));
-  if (writes_gradient(node.outputs[0]) && !slot.first_addend) node.attrs.set("accumulate", std::int64_t{1});
+  if (sequence_.writes_gradient(node.outputs[0]) && !slot.first_addend) node.attrs.set("accumulate", std::int64_t{1});
   return in_.device.bind(graph(m), node, inputs, outputs, in_.contexts[static_cast<std::size_t>(m)]);
 }
 
@@ -74,17 +74,16 @@ const Segment& Compiler::segment_of(ValueId addend) const {
 }
 
 float* Compiler::sum_of(ValueId addend) {
-  const std::int64_t fixed = stage_sum(addend).fixed;
-  return fixed < 0 ? in_.buffers.gradients + segment_of(addend).begin
-                   : reinterpret_cast<float*>(program_.fixed_.data() + fixed);
+  const BufferPlace sum = memory_.place_of_sum(addend);
+  return sum.kind == BufferPlace::Kind::gradient ? in_.buffers.gradients + sum.offset
+                                                 : reinterpret_cast<float*>(program_.fixed_.data() + sum.offset);
 }
 
 Kernel Compiler::bind_join_gradient(const Slot& slot) {
   const Segment& segment = segment_of(slot.addend);
   std::vector<const float*> later;
-  for (const StageSum& sum : gradient_sums_[static_cast<std::size_t>(in_.layout.find(segment.value))].stages) {
-    if (sum.fixed >= 0) later.push_back(reinterpret_cast<const float*>(program_.fixed_.data() + sum.fixed));
-  }
+  for (const std::int64_t sum : memory_.later_sums(in_.layout.find(segment.value)))
+    later.push_back(reinterpret_cast<const float*>(program_.fixed_.data() + sum));
   return [&device = in_.device, sum = in_.buffers.gradients + segment.begin, later = std::move(later),
           count = segment.count] {
     for (const float* addend : later) device.add(sum, addend, count);
@@ -124,7 +123,7 @@ std::function<Ticket()> Compiler::post_of(const Task& t, Communicator& group) {
     const TensorView range{in_.buffers.gradients + t.begin, DataType::f32, Shape{t.count}};
     return [&group, range] { return group.all_reduce(range); };
   }
-  const Node& node = node_of(t);
+  const Node& node = graph(t.id.microbatch).node(t.node);
   const TensorView out = view(node.outputs[0], m);
   if (t.kind == TaskKind::all_reduce) return [&group, out] { return group.all_reduce(out); };
   const TensorView in = view(node.inputs[0], m);

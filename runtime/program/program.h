@@ -9,17 +9,17 @@
 #include <vector>
 
 #include "kernels/step_state.h"
-#include "parallel/build_tasks.h"
+#include "parallel/memory/step_sequence.h"
 #include "runtime/comm/communicator.h"
 #include "runtime/device/device.h"
-#include "runtime/program/memory_plan.h"
+#include "runtime/program/arena.h"
 
 namespace dml {
 
-/// launch puts a kernel on the device's queue; post hands an operation to a communicator, behind all launches before
-/// it; wait lets launches behind it find that operation done.
+/// A slot of the step's sequence, bound to buffers: launch puts a kernel on the device's queue; post hands an operation
+/// to a communicator, behind all launches before it; wait lets launches behind it find that operation done.
 struct Instruction {
-  enum class Kind : std::uint8_t { launch, post, wait };
+  using Kind = SlotKind;
   Kind kind = Kind::launch;
   std::int32_t task = -1;
   Kernel run;                            ///< of launch
@@ -49,20 +49,13 @@ struct StepEnd {
   Kernel update;
 };
 
-struct ProgramInputs {
+struct ProgramInputs : SequenceInputs {
   Device& device;
-  const RankTasks& tasks;
-  const StageMap& map;
-  const FlatLayout& layout;
-  std::span<const SplitGraph* const> graphs;  ///< by microbatch
-  std::span<const int> stages;                ///< by node
-  std::span<const int> own_stages;
   std::span<const KernelContext> contexts;  ///< by microbatch; outlive the program
   TensorPlace place;
   RankGroups& groups;
   RankBuffers buffers;
   StepEnd end;
-  bool keeps_output = false;  ///< the model's output stays readable until the end of the step
 };
 
 class Program {

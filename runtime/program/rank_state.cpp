@@ -75,9 +75,8 @@ void RankState::compile(Pass& pass, const Partition& partition) {
   }
   const StepEnd end{[this, &pass] { gather_totals(pass); }, [this] { return post_totals(); }, [this] { update(); }};
   const RankBuffers buffers{flat(FlatBuffer::parameters), flat(FlatBuffer::gradients)};
-  pass.program = std::make_unique<Program>(ProgramInputs{
-      device_, partition.tasks, *partition.map, partition.layout, partition.by_microbatch, partition.stages,
-      partition.own_stages, pass.contexts, partition.place(), groups_, buffers, end, partition.keeps_output});
+  pass.program = std::make_unique<Program>(ProgramInputs{inputs_of(partition, partition.tasks), device_, pass.contexts,
+                                                         partition.place(), groups_, buffers, end});
   pass.executor = std::make_unique<Executor>(device_, *pass.program, partition.tasks,
                                              [this](const Task& task) { return describe(task); });
 }

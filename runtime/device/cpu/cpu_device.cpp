@@ -11,10 +11,10 @@
 #include "kernels/error.h"
 #include "kernels/optimizer.h"
 #include "kernels/totals.h"
+#include "parallel/memory/memory_plan.h"
 #include "runtime/comm/clock.h"
 #include "runtime/device/cpu/kernel_table.h"
 #include "runtime/device/device.h"
-#include "runtime/program/memory_plan.h"
 
 namespace dml {
 namespace {

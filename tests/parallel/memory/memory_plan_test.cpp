@@ -1,7 +1,5 @@
 // Buffers that live at once never overlap, and little memory is lost between them.
-#include "runtime/program/memory_plan.h"
-
-#include "runtime/device/device.h"
+#include "parallel/memory/memory_plan.h"
 
 #include <gtest/gtest.h>
 
@@ -12,16 +10,12 @@
 namespace dml {
 namespace {
 
-std::int64_t aligned(std::int64_t bytes) {
-  return (bytes + kBufferAlignment - 1) / kBufferAlignment * kBufferAlignment;
-}
-
 /// The most bytes that are alive at one position.
 std::int64_t lower_bound(const std::vector<Lifetime>& lifetimes) {
   std::map<std::int64_t, std::int64_t> change;
   for (const Lifetime& life : lifetimes) {
-    change[life.first] += aligned(life.bytes);
-    change[life.last + 1] -= aligned(life.bytes);
+    change[life.first] += aligned_bytes(life.bytes);
+    change[life.last + 1] -= aligned_bytes(life.bytes);
   }
   std::int64_t alive = 0;
   std::int64_t most = 0;
@@ -37,7 +31,7 @@ void expect_disjoint(const std::vector<Lifetime>& lifetimes, const MemoryPlan& p
     ASSERT_EQ(plan.offsets[i] % kBufferAlignment, 0);
     ASSERT_GE(plan.offsets[i], 0);
     ASSERT_LE(plan.offsets[i] + a.bytes, plan.peak_bytes);
-    end = std::max(end, plan.offsets[i] + aligned(a.bytes));
+    end = std::max(end, plan.offsets[i] + aligned_bytes(a.bytes));
     for (std::size_t j = 0; j < i; ++j) {
       const Lifetime& b = lifetimes[j];
       const bool together = a.first <= b.last && b.first <= a.last;
@@ -118,18 +112,6 @@ TEST(MemoryPlan, NothingTakesNothing) {
   EXPECT_EQ(plan_memory({}).peak_bytes, 0);
   const std::vector<Lifetime> empty{{0, 0, 5}, {0, 2, 3}};
   EXPECT_EQ(plan_memory(empty).peak_bytes, 0);
-}
-
-TEST(Arena, KnowsWhatWasTouched) {
-  const auto device = make_cpu_device();
-  Arena arena(*device, 1000);
-  EXPECT_EQ(arena.size(), 1024);
-  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(arena.data()) % kBufferAlignment, 0U);
-  EXPECT_EQ(arena.touched_bytes(), 0);
-  arena.data()[700] = std::byte{1};
-  EXPECT_EQ(arena.touched_bytes(), 701);
-  EXPECT_EQ(Arena().touched_bytes(), 0);
-  EXPECT_EQ(Arena(*device, 0).data(), nullptr);
 }
 
 }  // namespace

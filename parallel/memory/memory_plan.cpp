@@ -1,22 +1,12 @@
-#include "runtime/program/memory_plan.h"
-
-#include <fmt/format.h>
+#include "parallel/memory/memory_plan.h"
 
 #include <algorithm>
 #include <map>
 #include <numeric>
 #include <set>
 
-#include "runtime/device/device.h"
-
 namespace dml {
 namespace {
-
-constexpr unsigned char kPattern = 0xA5;
-
-std::int64_t aligned(std::int64_t bytes) {
-  return (bytes + kBufferAlignment - 1) / kBufferAlignment * kBufferAlignment;
-}
 
 /// The holes of an arena that grows at its end.
 class FreeSpace {
@@ -91,36 +81,15 @@ MemoryPlan plan_memory(std::span<const Lifetime> lifetimes) {
   for (const std::size_t i : by_birth) {
     while (!alive.empty() && alive.begin()->first < lifetimes[i].first) {
       const std::size_t dead = alive.begin()->second;
-      space.give(plan.offsets[dead], aligned(lifetimes[dead].bytes));
+      space.give(plan.offsets[dead], aligned_bytes(lifetimes[dead].bytes));
       alive.erase(alive.begin());
     }
     if (lifetimes[i].bytes == 0) continue;
-    plan.offsets[i] = space.take(aligned(lifetimes[i].bytes));
+    plan.offsets[i] = space.take(aligned_bytes(lifetimes[i].bytes));
     alive.emplace(lifetimes[i].last, i);
   }
   plan.peak_bytes = space.end();
   return plan;
-}
-
-void Arena::Release::operator()(std::byte* memory) const { device->release(memory); }
-
-Arena::Arena(Device& device, std::int64_t bytes) : memory_(nullptr, Release{&device}), size_(aligned(bytes)) {
-  if (size_ == 0) return;
-  memory_.reset(device.allocate(size_));
-  device.fill(memory_.get(), kPattern, static_cast<std::size_t>(size_));
-}
-
-std::int64_t Arena::touched_bytes() const {
-  constexpr std::int64_t kPiece = 1 << 20;
-  std::vector<std::byte> piece(static_cast<std::size_t>(std::min(kPiece, size_)));
-  for (std::int64_t end = size_; end > 0;) {
-    const std::int64_t begin = std::max<std::int64_t>(0, end - kPiece);
-    memory_.get_deleter().device->download(piece.data(), data() + begin, static_cast<std::size_t>(end - begin));
-    for (; end > begin; --end) {
-      if (piece[static_cast<std::size_t>(end - begin - 1)] != std::byte{kPattern}) return end;
-    }
-  }
-  return 0;
 }
 
 }  // namespace dml

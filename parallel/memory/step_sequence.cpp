@@ -1,0 +1,171 @@
+#include "parallel/memory/step_sequence.h"
+
+#include <algorithm>
+#include <set>
+
+#include "kernels/error.h"
+#include "models/index.h"
+#include "models/op.h"
+
+namespace dml {
+namespace {
+
+bool is_sum(const Node& node) { return node.op->name == "AllReduce"; }
+
+bool is_communication(const Task& task) { return task.queue != QueueId::compute; }
+
+}  // namespace
+
+SequenceInputs inputs_of(const Partition& partition, const RankTasks& tasks) {
+  return {tasks,
+          *partition.map,
+          partition.layout,
+          partition.by_microbatch,
+          partition.stages,
+          partition.own_stages,
+          partition.keeps_output};
+}
+
+StepSequence::StepSequence(const SequenceInputs& inputs)
+    : in_(inputs),
+      in_place_(index(graph().num_nodes()), false),
+      readers_(index(graph().num_values()), 0),
+      sums_(inputs.layout.segments.size()),
+      waits_(inputs.tasks.tasks.size(), -1) {
+  find_roots();
+  find_in_place_sums();
+  find_gradient_sums();
+  write();
+}
+
+bool StepSequence::runs_here(NodeId node) const {
+  return node != kNone && in_.map.lives(node) &&
+         std::find(in_.own_stages.begin(), in_.own_stages.end(), in_.stages[index(node)]) != in_.own_stages.end();
+}
+
+void StepSequence::find_roots() {
+  const Graph& g = graph();
+  roots_.resize(index(g.num_values()));
+  for (ValueId id = 0; id < g.num_values(); ++id) roots_[index(id)] = id;
+  for (NodeId id = 0; id < g.num_nodes(); ++id) {
+    const Node& node = g.node(id);
+    if (!runs_here(id)) continue;
+    if (node.op->is_alias || in_place_[index(id)]) roots_[index(node.outputs[0])] = root(node.inputs[0]);
+  }
+}
+
+void StepSequence::find_in_place_sums() {
+  const Graph& g = graph();
+  for (NodeId id = 0; id < g.num_nodes(); ++id) {
+    if (!runs_here(id) || g.node(id).op->is_alias) continue;
+    for (const ValueId input : g.node(id).inputs) {
+      if (input != kNone) ++readers_[index(root(input))];
+    }
+  }
+  for (const int stage : in_.own_stages) {
+    for (const ValueId sent : in_.map.down(stage)) ++readers_[index(root(sent))];
+    for (const ValueId sent : in_.map.up(stage)) ++readers_[index(root(sent))];
+  }
+  for (NodeId id = 0; id < g.num_nodes(); ++id) {
+    const Node& node = g.node(id);
+    if (!runs_here(id) || !is_sum(node)) continue;
+    const ValueId moved = root(node.inputs[0]);
+    in_place_[index(id)] = readers_[index(moved)] == 1 && runs_here(g.value(moved).producer);
+  }
+  find_roots();
+}
+
+void StepSequence::find_gradient_sums() {
+  const Graph& g = graph();
+  for (std::size_t i = 0; i < sums_.size(); ++i) {
+    std::set<int> stages;
+    for (const ValueId addend : in_.map.addends(in_.layout.segments[i].value)) {
+      const NodeId producer = g.value(addend).producer;
+      if (!runs_here(producer)) continue;
+      stages.insert(in_.stages[index(producer)]);
+      sums_[i].open += static_cast<int>(in_.graphs.size());
+    }
+    sums_[i].stages.assign(stages.begin(), stages.end());
+    sums_[i].begun.resize(stages.size(), false);
+  }
+}
+
+void StepSequence::write() {
+  const auto num_tasks = static_cast<std::int32_t>(in_.tasks.tasks.size());
+  for (std::int32_t id = 0; id < num_tasks; ++id) {
+    const Task& t = task(id);
+    for (const std::int32_t dep : in_.tasks.deps_of(t)) {
+      if (is_communication(task(dep))) wait_for(dep);
+    }
+    if (t.kind == TaskKind::send) wait_for_old_sends(t);
+    if (t.node != kNone) {
+      append_node(id);
+    } else {
+      slots_.push_back({is_communication(t) ? SlotKind::post : SlotKind::launch, id});
+    }
+    if (t.kind == TaskKind::send) open_sends_.push_back(id);
+  }
+  for (std::int32_t id = 0; id < num_tasks; ++id) {
+    if (is_communication(task(id))) wait_for(id);
+  }
+}
+
+void StepSequence::wait_for(std::int32_t id) {
+  if (waits_[index(id)] >= 0) return;
+  waits_[index(id)] = static_cast<std::int32_t>(slots_.size());
+  slots_.push_back({SlotKind::wait, id});
+}
+
+/// A sent buffer is kept until the next but one pass sends in the same direction: by then the peer has asked for it.
+void StepSequence::wait_for_old_sends(const Task& next) {
+  const auto same_direction = [&](std::int32_t id) { return task(id).id.phase == next.id.phase; };
+  int passes = 0;
+  std::int32_t last_microbatch = next.id.microbatch;
+  for (auto send = open_sends_.rbegin(); send != open_sends_.rend(); ++send) {
+    if (!same_direction(*send)) continue;
+    if (task(*send).id.microbatch != last_microbatch) ++passes;
+    last_microbatch = task(*send).id.microbatch;
+    if (passes >= 2) wait_for(*send);
+  }
+  std::erase_if(open_sends_, [&](std::int32_t id) { return waits_[index(id)] >= 0; });
+}
+
+bool StepSequence::writes_gradient(ValueId value) const {
+  const Graph& g = graph();
+  const NodeId producer = g.value(value).producer;
+  return in_.map.addend_of(value) != kNone && g.node(producer).op->name == "MatMul" && root(value) == value &&
+         readers_[index(value)] == 0;
+}
+
+void StepSequence::append_addend(std::int32_t id, SlotPart part, ValueId addend) {
+  GradientSum& sum = sums_[index(in_.layout.find(in_.map.addend_of(addend)))];
+  const int stage = in_.stages[index(graph().value(addend).producer)];
+  const auto found = std::find(sum.stages.begin(), sum.stages.end(), stage);
+  DML_ASSERT(found != sum.stages.end(), graph().value(addend).name);
+  const auto place = static_cast<std::size_t>(found - sum.stages.begin());
+  slots_.push_back({SlotKind::launch, id, part, !sum.begun[place], addend});
+  sum.begun[place] = true;
+  if (--sum.open == 0 && sum.stages.size() > 1)
+    slots_.push_back({SlotKind::launch, id, SlotPart::join_gradient, false, addend});
+}
+
+void StepSequence::append_node(std::int32_t id) {
+  const Task& t = task(id);
+  const Node& node = graph().node(t.node);
+  if (is_communication(t)) {
+    if (is_sum(node) && !in_place_[index(t.node)]) slots_.push_back({SlotKind::launch, id, SlotPart::copy});
+    slots_.push_back({SlotKind::post, id});
+  } else if (writes_gradient(node.outputs[0])) {
+    append_addend(id, SlotPart::main, node.outputs[0]);
+    return;
+  } else if (!node.op->is_alias) {
+    slots_.push_back({SlotKind::launch, id});
+  }
+  for (const ValueId output : node.outputs) {
+    if (in_.map.addend_of(output) == kNone) continue;
+    if (is_communication(t)) wait_for(id);
+    append_addend(id, SlotPart::add_gradient, output);
+  }
+}
+
+}  // namespace dml
