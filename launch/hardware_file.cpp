@@ -20,6 +20,7 @@ namespace {
 
 constexpr double kMicro = 1e-6;
 constexpr double kGiga = 1e9;
+constexpr double kMostRanks = 1 << 24;
 constexpr std::string_view kCalibrated = "calibrated";
 
 /// A table of the file, read key by key.
@@ -141,14 +142,16 @@ class Section {
   const std::string& file_;
 };
 
-constexpr std::string_view kKeys[] = {"name",    "base",      "launch_us",      "dispatch_us",
-                                      "step_us", "memory_gb", "cores_per_host", "ranks_per_host",
-                                      "peaks",   "level",     "kernel",         "comm"};
+constexpr std::string_view kKeys[] = {"name",      "base",           "launch_us",      "dispatch_us", "step_us",
+                                      "memory_gb", "cores_per_host", "ranks_per_host", "peaks",       "level",
+                                      "kernel",    "comm",           "device",         "ranks"};
 constexpr std::string_view kPeakKeys[] = {"f32_gflops",   "f16_gflops",      "efficiency",       "sizes_gflop",
                                           "efficiencies", "memory_gb_per_s", "memory_efficiency"};
 constexpr std::string_view kLevelKeys[] = {"ranks", "latency_us", "gb_per_s", "algorithm"};
 constexpr std::string_view kKernelKeys[] = {"family", "threads", "residual", "axes", "us", "spread"};
 constexpr std::string_view kCommKeys[] = {"kind", "ranks", "bytes", "us", "spread"};
+
+constexpr std::string_view kDeviceKeys[] = {"ranks", "hardware"};
 
 /// The one of `choices` that is called so.
 template <typename Choice>
@@ -204,8 +207,34 @@ void read_comm(const Section& section, Hardware& hardware) {
   section.checked([&] { table.check(); });
 }
 
-Hardware read(const Section& file) {
+/// `is_other`: of devices among those of another machine.
+Hardware find(const std::string& named, bool is_other);
+
+OtherDevices read_device(const Section& section) {
+  const std::vector<double> ranks = section.required_numbers("ranks", 1);
+  const std::string hardware = section.required_text("hardware");
+  auto kind = std::make_shared<Hardware>();
+  section.checked([&] {
+    const auto is_rank = [](double number) {
+      return number >= 0 && number <= kMostRanks && number == std::floor(number);
+    };
+    if (ranks.size() != 2 || !std::all_of(ranks.begin(), ranks.end(), is_rank))
+      throw std::invalid_argument("ranks should be the first and the last one: [0, 3]");
+    try {
+      *kind = find(hardware, true);
+    } catch (const UsageError& error) {
+      throw std::invalid_argument(error.what());  // with its place in this file
+    }
+  });
+  return {static_cast<int>(ranks.front()), static_cast<int>(ranks.back()), std::move(kind)};
+}
+
+Hardware read(const Section& file, bool is_other) {
   Hardware hardware;
+  file.checked([&] {
+    if (is_other && file.has("device"))
+      throw std::invalid_argument("a [[device]] is of one kind: its hardware has none of its own");
+  });
   if (file.has("base")) file.checked([&] { hardware = hardware_preset(file.required_text("base")); });
   hardware.name = file.required_text("name");
   file.read("launch_us", kMicro, hardware.launch_seconds);
@@ -214,11 +243,13 @@ Hardware read(const Section& file) {
   file.read("memory_gb", kGiga, hardware.memory_bytes);
   file.read("cores_per_host", hardware.cores_per_host);
   file.read("ranks_per_host", hardware.ranks_per_host);
+  file.read("ranks", hardware.ranks);
   if (const auto peaks = file.find_section("peaks", kPeakKeys)) read_peaks(*peaks, hardware.peaks);
   if (file.has("level")) hardware.levels.clear();
   for (const Section& level : file.sections("level", kLevelKeys)) hardware.levels.push_back(read_level(level));
   for (const Section& kernel : file.sections("kernel", kKernelKeys)) read_kernel(kernel, hardware);
   for (const Section& comm : file.sections("comm", kCommKeys)) read_comm(comm, hardware);
+  for (const Section& device : file.sections("device", kDeviceKeys)) hardware.others.push_back(read_device(device));
   file.checked([&] { hardware.check(); });
   return hardware;
 }
@@ -296,26 +327,30 @@ std::string text_of_file(const std::string& path) {
   return text.str();
 }
 
-}  // namespace
-
-Hardware find_hardware(const std::string& named) {
-  const std::span<const std::string_view> presets = hardware_preset_names();
-  if (std::find(presets.begin(), presets.end(), named) != presets.end()) return hardware_preset(named);
-  std::string path = named;
-  if (named == kCalibrated) path = kCalibrationFile;
-  if (named.starts_with(fmt::format("{}:", kCalibrated))) path = named.substr(kCalibrated.size() + 1);
-  return parse_hardware(text_of_file(path), path);
-}
-
-Hardware parse_hardware(const std::string& text, const std::string& name) {
+Hardware parse(const std::string& text, const std::string& name, bool is_other) {
   toml::table table;
   try {
     table = toml::parse(text);
   } catch (const toml::parse_error& error) {
     throw UsageError(fmt::format("{} line {}: {}", name, error.source().begin.line, error.description()));
   }
-  return read(Section(table, name, kKeys));
+  return read(Section(table, name, kKeys), is_other);
 }
+
+Hardware find(const std::string& named, bool is_other) {
+  const std::span<const std::string_view> presets = hardware_preset_names();
+  if (std::find(presets.begin(), presets.end(), named) != presets.end()) return hardware_preset(named);
+  std::string path = named;
+  if (named == kCalibrated) path = kCalibrationFile;
+  if (named.starts_with(fmt::format("{}:", kCalibrated))) path = named.substr(kCalibrated.size() + 1);
+  return parse(text_of_file(path), path, is_other);
+}
+
+}  // namespace
+
+Hardware find_hardware(const std::string& named) { return find(named, false); }
+
+Hardware parse_hardware(const std::string& text, const std::string& name) { return parse(text, name, false); }
 
 std::string write_hardware(const Hardware& hardware) {
   std::string text = head_of(hardware);

@@ -68,6 +68,12 @@ RankClasses divided_by_distance(const RankClasses& classes, const Placement& pla
   return keys.classes();
 }
 
+RankClasses divided_by_devices(const RankClasses& classes, const std::vector<int>& devices) {
+  Keys keys(classes);
+  for (std::size_t rank = 0; rank < devices.size(); ++rank) keys.add(static_cast<int>(rank), devices[rank]);
+  return keys.classes();
+}
+
 /// One round: ranks of a class whose hosts hold other numbers of some class part.
 RankClasses divided_by_hosts(const RankClasses& classes, int ranks_per_host) {
   const int world = classes.mesh().world_size();
@@ -143,7 +149,7 @@ IndexClasses tensor_classes(std::span<const SplitPlan* const> plans, int size) {
 }
 
 RankClasses divided_by_places(const RankClasses& classes, const Placement& placement, const RankPlaces& places) {
-  RankClasses divided = divided_by_distance(classes, placement, places.blocks);
+  RankClasses divided = divided_by_distance(divided_by_devices(classes, places.devices), placement, places.blocks);
   while (places.ranks_per_host > 1) {
     RankClasses finer = divided_by_hosts(divided, places.ranks_per_host);
     if (finer.size() == divided.size()) break;

@@ -173,6 +173,7 @@ void Hardware::check() const {
   require_not_negative(step_seconds, "what a step takes beside its tasks");
   require_not_negative(memory_bytes, "the memory of a device");
   require(cores_per_host >= 0, "the number of cores of a host", cores_per_host, "0 or more");
+  require(ranks >= 0, "the number of ranks", ranks, "0 or more");
   require(ranks_per_host >= 0, "the number of ranks of a host", ranks_per_host, "0 or more");
   dml::check(peaks);
   dml::check(levels);
@@ -188,6 +189,22 @@ void Hardware::check() const {
     require(table.axes.size() == 2, "the number of axes of " + name, static_cast<double>(table.axes.size()),
             "2: ranks and bytes");
   }
+  for (const OtherDevices& other : others) {
+    require(other.last_rank >= other.first_rank, "the last rank of other devices", other.last_rank,
+            "no lower than the first");
+    other.kind->check();
+  }
+}
+
+void Hardware::check_world(int world) const {
+  if (ranks == 0 || world <= ranks) return;
+  throw std::invalid_argument(fmt::format("hardware '{}' has {} ranks, the layout {}", name, ranks, world));
+}
+
+const Hardware& Hardware::device_of(int rank) const {
+  const auto holds = [rank](const OtherDevices& other) { return other.first_rank <= rank && rank <= other.last_rank; };
+  const auto other = std::find_if(others.rbegin(), others.rend(), holds);
+  return other == others.rend() ? *this : *other->kind;
 }
 
 double seconds_of(const Hardware& hardware, const Graph& graph, const Node& node, const ComputeMode& mode) {

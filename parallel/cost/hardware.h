@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -45,6 +46,14 @@ struct LinkLevel {
 /// Measured communication of one kind; axes: ranks, bytes.
 using CommTables = std::map<CommKind, SizeTable>;
 
+struct Hardware;
+
+/// World ranks whose devices are of another kind.
+struct OtherDevices {
+  int first_rank = 0, last_rank = 0;
+  std::shared_ptr<const Hardware> kind;  ///< its kernels, peaks, launch and memory count; links are the machine's
+};
+
 struct Hardware {
   std::string name;
   double launch_seconds = 0;  ///< of each task beside its kernel
@@ -56,10 +65,16 @@ struct Hardware {
   double memory_bytes = 0;  ///< of a device; 0: unknown
   int cores_per_host = 0;   ///< that its ranks' threads share; 0: each rank is a device of its own
   int ranks_per_host = 0;   ///< at most; 0: any number
+  int ranks = 0;            ///< of the whole machine; 0: any number
   std::map<std::string, std::vector<KernelTable>, std::less<>> kernels;  ///< by family
   CommTables comm;                                                       ///< within a host
   std::vector<LinkLevel> levels;  ///< from the closest; the last one's ranks are no limit
+  std::vector<OtherDevices> others;
 
+  /// Throws std::invalid_argument with both numbers where the machine has less than `world` ranks.
+  void check_world(int world) const;
+  /// The device of a world rank: this one, or the last of `others` that has the rank.
+  const Hardware& device_of(int rank) const;
   /// Throws std::invalid_argument that names the part that is not there or makes no sense.
   void check() const;
 };

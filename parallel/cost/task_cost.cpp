@@ -1,7 +1,9 @@
 #include "parallel/cost/task_cost.h"
 
+#include <map>
 #include <memory>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "models/index.h"
@@ -40,18 +42,19 @@ class TaskPrices {
 
  private:
   double seconds_of_compute(const Partition& rank, const Task& task) {
+    const Hardware& device = hardware_.device_of(rank.rank);
     if (task.kind == TaskKind::update) {
-      return seconds_of_update(hardware_, static_cast<double>(task.count), mode_.optimizer_states, mode_.compute);
+      return seconds_of_update(device, static_cast<double>(task.count), mode_.optimizer_states, mode_.compute);
     }
-    if (task.node == kNone) return seconds_of_memory(hardware_, static_cast<double>(task.bytes), mode_.compute);
-    return seconds_of_node(rank.by_microbatch[index(task.id.microbatch)]->graph, task.node);
+    if (task.node == kNone) return seconds_of_memory(device, static_cast<double>(task.bytes), mode_.compute);
+    return seconds_of_node(device, rank.by_microbatch[index(task.id.microbatch)]->graph, task.node);
   }
 
-  double seconds_of_node(const Graph& graph, NodeId node) {
-    std::vector<double>& known = of_nodes_[&graph];
+  double seconds_of_node(const Hardware& device, const Graph& graph, NodeId node) {
+    std::vector<double>& known = of_nodes_[{&device, &graph}];
     known.resize(index(graph.num_nodes()), kUnknown);
     double& seconds = known[index(node)];
-    if (seconds == kUnknown) seconds = dml::seconds_of(hardware_, graph, graph.node(node), mode_.compute);
+    if (seconds == kUnknown) seconds = dml::seconds_of(device, graph, graph.node(node), mode_.compute);
     return seconds;
   }
 
@@ -60,7 +63,7 @@ class TaskPrices {
   const Hardware& hardware_;
   RunMode mode_;
   std::unordered_map<int, const Partition*> rank_of_number_;
-  std::unordered_map<const Graph*, std::vector<double>> of_nodes_;
+  std::map<std::pair<const Hardware*, const Graph*>, std::vector<double>> of_nodes_;
 };
 
 }  // namespace
@@ -75,6 +78,7 @@ CommKind comm_kind_of(TaskKind collective) {
 }
 
 TaskSeconds task_seconds(const Hardware& hardware, std::span<const Partition> ranks, const RunMode& mode) {
+  if (!ranks.empty()) hardware.check_world(ranks.front().mesh.world_size());
   return [prices = std::make_shared<TaskPrices>(hardware, ranks, mode)](const RankTasks& tasks, std::size_t i) {
     return prices->seconds_of(tasks, i);
   };

@@ -71,6 +71,21 @@ TEST(HardwareFile, GoesOverItsBase) {
   EXPECT_EQ(read.levels.size(), 2);
 }
 
+TEST(HardwareFile, RanksMayHaveOtherDevices) {
+  const Hardware read = parse_hardware(
+      "name = \"mixed\"\nbase = \"a100-80g\"\n[[device]]\nranks = [4, 7]\nhardware = \"h200\"\n", "mixed.toml");
+  EXPECT_EQ(read.device_of(3).name, "mixed");
+  EXPECT_EQ(read.device_of(4).name, "h200");
+  EXPECT_EQ(read.device_of(7).name, "h200");
+  EXPECT_EQ(read.device_of(8).name, "mixed");
+}
+
+TEST(HardwareFile, AMachineMayHaveSoManyRanks) {
+  const Hardware read = parse_hardware("name = \"two\"\nbase = \"a100-80g\"\nranks = 2\n", "two.toml");
+  EXPECT_NO_THROW(read.check_world(2));
+  EXPECT_THROW(read.check_world(3), std::invalid_argument);
+}
+
 TEST(HardwareFile, SaysFileLineAndKeyOfWhatIsWrong) {
   EXPECT_NO_THROW(parse_hardware(with("launch_us = 1"), "h.toml"));
   expect_refused("name = ", "line 1");
@@ -82,6 +97,9 @@ TEST(HardwareFile, SaysFileLineAndKeyOfWhatIsWrong) {
   expect_refused(with("cores_per_host = -1"), "cores_per_host should be a whole number");
   expect_refused(with("base = \"a100\""), "there is no hardware 'a100'");
   expect_refused(with("level = 3"), "level should be a list");
+  expect_refused(with("[[device]]\nranks = [4]\nhardware = \"h200\""), "the first and the last");
+  expect_refused(with("[[device]]\nranks = [4, 2]\nhardware = \"h200\""), "the last rank of other devices is 2");
+  expect_refused(with("[[device]]\nranks = [0, 1]\nhardware = \"a1000\""), "a1000");
   expect_refused(with("[[level]]\nranks = 8\ngb_per_s = 0"), "the bandwidth of a link is 0");
   expect_refused(with("[[level]]\nranks = 8\ngb_per_s = 1\nalgorithm = \"star\""), "none of automatic, ring");
   expect_refused(with("[[kernel]]\nfamily = \"Add\"\naxes = [[1, 2]]\nus = [1]"), "1 seconds for a grid of 2 points");

@@ -271,6 +271,10 @@ std::vector<OwnOption> option_list() {
 PlanReport search_plan(const Command& command, int world) {
   refuse_layout(command.config.layout);
   const Hardware hardware = find_hardware(command.text("hardware", "calibrated"));
+  if (!hardware.others.empty())
+    throw UsageError(fmt::format(
+        "plan: {} has devices of several kinds, which `dmltrain simulate` predicts and plan does not", hardware.name));
+  hardware.check_world(world);
   const PlannedModel model(command.config);
   const SearchSpace space = search_space(command, model.batch(), world);
   EstimateOptions options = estimate_options(command.config, hardware, model.batch(), space.world);

@@ -28,6 +28,7 @@ struct ClassCase {
   std::vector<int> levels;  ///< ranks of each but the last
   int most_classes;
   Techniques techniques = {};
+  std::vector<int> slower = {};  ///< the first and the last rank of those whose devices are slower
 
   friend void PrintTo(const ClassCase& c, std::ostream* out) {
     *out << c.order << " d" << c.d << " p" << c.p << " t" << c.t << " batch " << c.batch << " m" << c.microbatches
@@ -53,7 +54,14 @@ class ClassSimulation : public testing::TestWithParam<ClassCase> {
   ClassSimulation()
       : layout_([](std::int64_t samples) { return zoo_graph(GetParam().model, samples); },
                 Mesh(GetParam().d, GetParam().p, GetParam().t, GetParam().order), options()),
-        hardware_(hardware_with(GetParam().levels)) {}
+        hardware_(hardware_with(GetParam().levels)) {
+    const std::vector<int>& slower = GetParam().slower;
+    if (slower.empty()) return;
+    Hardware kind = hardware_;
+    kind.peaks.f32_flops /= 3;
+    kind.launch_seconds *= 2;
+    hardware_.others = {{slower.front(), slower.back(), std::make_shared<Hardware>(std::move(kind))}};
+  }
 
   static PartitionOptions options() {
     PartitionOptions options;
@@ -68,6 +76,8 @@ class ClassSimulation : public testing::TestWithParam<ClassCase> {
   RankClasses classes() {
     RankPlaces places;
     for (const LinkLevel& level : hardware_.levels) places.blocks.push_back(level.ranks);
+    for (int rank = 0; rank < layout_.mesh().world_size(); ++rank)
+      places.devices.push_back(&hardware_.device_of(rank) == &hardware_ ? 0 : 1);
     if (GetParam().hosts.are_shared()) places.ranks_per_host = GetParam().hosts.ranks_per_host;
     return divided_by_places(layout_.classes(), placement_of(layout_.mesh(), layout_.options()), places);
   }
@@ -126,7 +136,28 @@ INSTANTIATE_TEST_SUITE_P(Layouts, ClassSimulation,
                              ClassCase{8, 4, 2, "dpt", 32, 4, "1f1b", kEvenGpt, {8, 2}, {8}, 4},
                              ClassCase{8, 4, 2, "dpt", 32, 4, "zb-h1", kEvenGpt, {16, 3}, {}, 4},
                              ClassCase{8, 4, 2, "dpt", 34, 4, "1f1b", kUnevenGpt, {16, 3}, {16}, 32},
-                             ClassCase{16, 2, 2, "tdp", 32, 2, "1f1b", kEvenGpt, {12, 2.5}, {12}, 64}));
+                             ClassCase{16, 2, 2, "tdp", 32, 2, "1f1b", kEvenGpt, {12, 2.5}, {12}, 64},
+                             // Devices of two kinds: of one replica, of one position of all, of a single rank.
+                             ClassCase{4, 4, 4, "dpt", 16, 4, "1f1b", kEvenGpt, {1, 1}, {16}, 8, {}, {16, 31}},
+                             ClassCase{4, 4, 4, "pdt", 21, 4, "zb-h1", kUnevenGpt, {1, 1}, {}, 64, {}, {16, 31}},
+                             ClassCase{8, 4, 2, "dpt", 32, 4, "1f1b", kEvenGpt, {8, 2}, {8}, 16, {}, {9, 9}}));
+
+TEST(Hardware, SlowerDevicesMakeTheStepLonger) {
+  ModelLayout layout([](std::int64_t samples) { return zoo_graph(kEvenGpt, samples); }, Mesh(2, 1, 1),
+                     [] {
+                       PartitionOptions options;
+                       options.batch = 4;
+                       return options;
+                     }());
+  const std::vector<Partition> ranks{layout.partition(0), layout.partition(1)};
+  Hardware hardware = hardware_preset("a100-80g");
+  auto slow = std::make_shared<Hardware>(hardware);
+  slow->launch_seconds *= 3;
+  hardware.others = {{1, 1, slow}};
+  const TaskSeconds seconds = task_seconds(hardware, ranks, {}), slow_seconds = task_seconds(*slow, ranks, {});
+  EXPECT_LT(seconds(ranks[0].tasks, 0), seconds(ranks[1].tasks, 0));
+  EXPECT_EQ(seconds(ranks[1].tasks, 0), slow_seconds(ranks[1].tasks, 0));
+}
 
 TEST(RankClasses, AreTheRanksOfASmallerMesh) {
   const std::vector<int> replicas{0, 1, 0, 1}, tensors{0, 0, 1};
