@@ -83,8 +83,6 @@ class Hands {
       view.readColours();
       view.redraw();
     };
-    button("theme").onclick = () =>
-        setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark", view);
   }
 
   press(event) {

@@ -398,17 +398,11 @@ class View {
   }
 }
 
-function setTheme(theme, view) {
-  document.documentElement.dataset.theme = theme;
-  if (view) {
-    view.readColours();
-    view.redraw();
-  }
-}
-
-const systemTheme = matchMedia("(prefers-color-scheme: dark)");
-setTheme(systemTheme.matches ? "dark" : "light");
 const dataOf = id => JSON.parse(document.getElementById(id).textContent);
-const view = new View({...dataOf("data"), times: dataOf("times")});
+let view = null;
+followTheme(() => {
+  view?.readColours();
+  view?.redraw();
+});
+view = new View({...dataOf("data"), times: dataOf("times")});
 new Hands(view);
-systemTheme.addEventListener("change", () => setTheme(systemTheme.matches ? "dark" : "light", view));

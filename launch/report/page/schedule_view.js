@@ -252,17 +252,13 @@ function startDrag(event) {
   window.addEventListener("pointerup", stop, { once: true });
 }
 
-function showTip(event) {
-  const tip = byId("tip");
+function showPass(event) {
   const found = passAt(layout, event.offsetX, event.offsetY);
-  tip.hidden = !found;
-  if (!found) return;
+  if (!found) return hideTip();
   const { action: a, device, pair } = found;
-  tip.textContent = `${a.stage}${a.op}${a.microbatch}: ${LETTERS[a.op]}${pair ? ", overlapped" : ""}\n` +
-    `device ${device}, stage ${a.stage}, microbatch ${a.microbatch}\n` +
-    `${number(a.start)} to ${number(a.end)}: ${number(a.end - a.start)}`;
-  tip.style.left = `${Math.min(event.clientX + 14, window.innerWidth - tip.offsetWidth - 8)}px`;
-  tip.style.top = `${Math.min(event.clientY + 14, window.innerHeight - tip.offsetHeight - 8)}px`;
+  showTip(event, [`${a.stage}${a.op}${a.microbatch}: ${LETTERS[a.op]}${pair ? ", overlapped" : ""}`,
+    `device ${device}, stage ${a.stage}, microbatch ${a.microbatch}`,
+    `${number(a.start)} to ${number(a.end)}: ${number(a.end - a.start)}`]);
 }
 
 // --- saving ---
@@ -286,25 +282,19 @@ function showLegend() {
     "<span>the number is the microbatch; later chunks of a device are darker; overlapped passes stand above each other</span>";
 }
 
-function chooseTheme(theme) {
-  document.documentElement.dataset.theme = theme;
-  if (view) draw();
-}
-
 addFields();
 [...new Set([...Object.keys(SCHEDULES), ...data.schedules.map((s) => s.name)])].forEach(addSchedule);
 showLegend();
-chooseTheme(window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+followTheme(() => { if (view) draw(); });
 showSettings(new URLSearchParams(location.hash.slice(1)));
 byId("reset").addEventListener("click", () => showSettings(new URLSearchParams()));
 byId("form").addEventListener("submit", (event) => event.preventDefault());
 byId("fit").addEventListener("click", fit);
 byId("svg").addEventListener("click", saveSvg);
 byId("png").addEventListener("click", () => byId("chart").toBlob((blob) => save(blob, "schedules.png")));
-byId("theme").addEventListener("click", () => chooseTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
 byId("chart").addEventListener("wheel", onWheel, { passive: false });
 byId("chart").addEventListener("pointerdown", startDrag);
-byId("chart").addEventListener("pointermove", showTip);
-byId("chart").addEventListener("pointerleave", () => { byId("tip").hidden = true; });
+byId("chart").addEventListener("pointermove", showPass);
+byId("chart").addEventListener("pointerleave", hideTip);
 byId("chart").addEventListener("keydown", (event) => { if (event.key === "0") fit(); });
 window.addEventListener("resize", draw);
