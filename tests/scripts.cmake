@@ -39,6 +39,7 @@ if(NOT DML_SANITIZE)
   dml_script_test(launch.schedule_page parity 120 1 ${DML_PYTHON} tests/launch/schedule_page.py --binary $<TARGET_FILE:dmltrain>)
   dml_script_test(launch.plan_page parity 120 1 ${DML_PYTHON} tests/launch/plan_page.py --binary $<TARGET_FILE:dmltrain>)
   dml_script_test(launch.report_page parity 300 1 ${DML_PYTHON} tests/launch/report_page.py --binary $<TARGET_FILE:dmltrain>)
+  dml_script_test(launch.step_page parity 300 1 ${DML_PYTHON} tests/launch/step_page.py --binary $<TARGET_FILE:dmltrain>)
   dml_script_test(parity.quick parity 900 ${DML_CORES} ${parity} --suite quick)
   # On the emulated GPU of this build, and on what real ones there are.
   dml_script_test(parity.emulated emulated 900 ${DML_CORES} ${parity} --suite gpu --emulator ${CMAKE_BINARY_DIR}/emulator)

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <csignal>
 
+#include "launch/commands/compare/predicted_step.h"
 #include "launch/commands/plan/planned_layout.h"
 #include "launch/cores.h"
 #include "launch/failure.h"
@@ -46,7 +47,7 @@ int run_training(Config config) {
   const CorePlan cores = plan_cores(config.threads, world.ranks_on_node, launcher);
   Terminal terminal(stdout, display_of_stdout(launcher.size > 0));
   if (launcher.rank <= 0) terminal.print(chosen);
-  RunReporter reporter(config, terminal, cores);
+  RunReporter reporter(config, terminal, cores, predicted_step_chart);
   // The file of the run keeps `threads` as it was asked for; the ranks are told the number.
   Config told = config;
   told.threads = cores.threads;

@@ -235,7 +235,8 @@ std::vector<OwnOption> simulate_option_table() {
       {"json", "", "prints makespan, bubble_rate, devices and peak_memory as JSON"},
       {"hardware", "FILE|NAME",
        "predicts a whole step of --model instead, over --d, --p and --t; dmltrain help hardware"},
-      {"html", "FILE", "writes a page on which times and sizes can be changed"},
+      {"html", "FILE",
+       "writes a page: schedules whose times and sizes can be changed, or with --hardware the step and its memory"},
   };
 }
 

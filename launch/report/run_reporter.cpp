@@ -60,7 +60,20 @@ void RunReporter::traced(std::span<const RankTasks> ranks, const Timeline& timel
 void RunReporter::finished(const RunSummary& summary) {
   terminal_.print(last_page(summary, terminal_.style()) + fmt::format("run folder: {}\n", folder_->path()));
   folder_->log(last_page(summary, {}));
-  write_file(folder_->file("report.html"), run_page(folder_->path(), config_, plan_, summary, *history_, step_chart_));
+  write_file(folder_->file("report.html"),
+             run_page(folder_->path(), config_, plan_, summary, *history_, chart_of_step()));
+}
+
+std::string RunReporter::chart_of_step() {
+  try {
+    const std::string predicted = predicted_chart_(folder_->path());
+    return predicted.empty() ? step_chart_ : predicted;
+  } catch (const std::exception& error) {  // of the calibration: the run itself has succeeded
+    const std::string line = fmt::format("the step is not predicted: {}\n", error.what());
+    terminal_.print(line);
+    folder_->log(line);
+    return step_chart_;
+  }
 }
 
 }  // namespace dml

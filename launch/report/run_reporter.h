@@ -1,6 +1,7 @@
 // Listens to a training run: makes its folder once all checks have passed, prints, and writes what is said.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -13,11 +14,15 @@
 
 namespace dml {
 
+/// The chart of a run's step with a predicted side, by the run's folder; empty: there is none.
+using PredictedChart = std::function<std::string(const std::string& folder)>;
+
 class RunReporter : public RunObserver {
  public:
-  /// The first page shows the cores and threads of `cores`, and its notes after the plan's own.
-  RunReporter(const Config& config, Terminal& terminal, CorePlan cores)
-      : config_(config), terminal_(terminal), cores_(std::move(cores)) {}
+  /// The first page shows the cores and threads of `cores`, and its notes after the plan's own. `predicted_chart` is
+  /// asked once the run's other files are written.
+  RunReporter(const Config& config, Terminal& terminal, CorePlan cores, PredictedChart predicted_chart)
+      : config_(config), terminal_(terminal), cores_(std::move(cores)), predicted_chart_(std::move(predicted_chart)) {}
 
   void started(const RunPlan& plan) override;
   std::string checkpoint_folder() const override { return folder_->file("checkpoints"); }
@@ -30,9 +35,13 @@ class RunReporter : public RunObserver {
   RunFolder* folder() { return folder_.get(); }
 
  private:
+  /// With the predicted side where there is one.
+  std::string chart_of_step();
+
   const Config& config_;
   Terminal& terminal_;
   CorePlan cores_;
+  PredictedChart predicted_chart_;
   std::unique_ptr<RunFolder> folder_;
   RunPlace place_;
   RunPlan plan_;

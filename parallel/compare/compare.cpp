@@ -168,6 +168,11 @@ std::string kind_of(const Task& task) {
   return kind;
 }
 
+std::string title_of(const Graph& graph, const Task& task) {
+  if (task.node != kNone) return graph.node(task.node).name;
+  return task.value != kNone ? graph.value(task.value).name : kind_of(task);
+}
+
 std::vector<ComparedGroup> compare_groups(std::span<const RankTasks> ranks, const Timeline& predicted,
                                           const Timeline& measured, const GroupOf& group_of) {
   std::vector<ComparedGroup> groups;

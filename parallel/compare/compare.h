@@ -54,6 +54,9 @@ struct ComparedGroup {
 /// "forward", "backward", "update", "all_reduce t", "send", ...
 std::string kind_of(const Task& task);
 
+/// Its node's name, its value's, or its kind; `graph` is of its microbatch.
+std::string title_of(const Graph& graph, const Task& task);
+
 /// A name for a task's group.
 using GroupOf = std::function<std::string(const RankTasks& rank, const Task& task)>;
 

@@ -92,6 +92,10 @@ COMMAND_CASES = [
     Case("simulate of two times for four stages", "simulate --devices 4 --tf 1,2 --tb 1 --tw 1", ("2 values", "4 stages")),
     Case("simulate on unknown hardware", f"simulate {SMALL} --hardware a1000", ("a1000", "a100-80g")),
     Case("simulate on hardware cut off", f"simulate {SMALL} --hardware FOLDER/hardware.toml", ("hardware.toml",)),
+    Case("simulate of more ranks than the hardware has", f"simulate {SMALL} --d 3 --hardware FOLDER/two.toml --html page.html", ("2 ranks", "3")),
+    Case("plan of more ranks than the hardware has", f"plan {SMALL} --world 3 --hardware FOLDER/two.toml --csv plan.csv", ("2 ranks", "3")),
+    Case("simulate of a model with times", f"simulate {SMALL} --hardware a100-80g --tf 1 --html page.html", ("--tf",)),
+    Case("compare of a trace on a page of runs", "compare --trace FOLDER --schedule 1f1b --p 2 --html page.html", ("--html",)),
     Case("simulate of an action file cut off", "simulate --read FOLDER/orders.csv --tf 1 --tb 1 --tw 1", ("orders.csv",)),
     Case("plan without a world", f"plan {SMALL} --hardware a100-80g --csv plan.csv", ("--world",)),
     Case("plan of no layout within the bounds", f"{PLAN} --world 8 --min-d 3 --max-d 3 --csv plan.csv", ("--world 8",)),
@@ -149,6 +153,7 @@ def make_files(folder):
         "short.txt": b"a few words",
         "empty.txt": b"",
         "key.toml": b"bogus = 1\n",
+        "two.toml": b'name = "two"\nbase = "a100-80g"\nranks = 2\n',
         "hardware.toml": b"name = \"half\n",
         "orders.csv": b"0F0,0F1,0B0\n1F0,1B0,1F",
     }

@@ -54,10 +54,10 @@ addEventListener("load", () => {
 </script>"""
 
 
-def used_by_hand(browser, page):
-    """What HANDS says of the page, and its console."""
+def used_by_hand(browser, page, hands=HANDS):
+    """What `hands` say of the page, and its console."""
     used = page.with_name("used.html")
-    used.write_text(page.read_text().replace("</body>", HANDS + "</body>"))
+    used.write_text(page.read_text().replace("</body>", hands + "</body>"))
     dom, console = browse(browser, used.resolve().as_uri(), "--dump-dom")
     used.unlink()
     done = re.search(r'<pre id="done">(.*?)</pre>', dom, re.S)
@@ -97,8 +97,13 @@ def page_faults(browser, run, name, sides):
     yield from time_faults(said, json.loads((run / "measured.json").read_text())["ranks"])
     if page.stat().st_size > 3e6:
         yield f"the page has {page.stat().st_size} bytes"
+    yield from picture_faults(browser, page)
+
+
+def picture_faults(browser, page):
+    """Keeps a screenshot of the page in light and dark."""
     for theme, options in (("light", []), ("dark", [DARK])):
-        picture = run / f"{page.stem}_{theme}.png"
+        picture = page.with_name(f"{page.stem}_{theme}.png")
         _, console = browse(browser, page.resolve().as_uri(), f"--screenshot={picture}", "--window-size=1500,2000", *options)
         yield from console
         if not picture.is_file():

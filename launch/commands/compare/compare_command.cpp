@@ -90,13 +90,6 @@ Comparison compared(const GeneratedRun& run, const Hardware* hardware) {
   return c;
 }
 
-/// Both sides of the comparison, for the page.
-std::string step_chart(const GeneratedRun& run, const Comparison& c) {
-  const std::array<ChartSide, 2> sides{{{"simulated", &c.predicted}, {"measured", &c.joined.measured}}};
-  return step_chart_json(run.tasks(), sides, run.mesh(),
-                         [&](const RankTasks& rank, const Task& task) { return run.name_of(rank, task); });
-}
-
 int compare_with_graph(const Command& command, Terminal& terminal) {
   const std::string& folder = command.arguments.front();
   const GeneratedRun run(read_run(folder));
@@ -105,7 +98,10 @@ int compare_with_graph(const Command& command, Terminal& terminal) {
   const Comparison comparison = compared(run, hardware ? &*hardware : nullptr);
   const std::string json = comparison_json(comparison);
   write_file((fs::path(folder) / "compare.json").string(), json);
-  write_file((fs::path(folder) / "compare.html").string(), compared_page(comparison, step_chart(run, comparison)));
+  const std::array<ChartSide, 2> sides{
+      {{"simulated", &comparison.predicted}, {"measured", &comparison.joined.measured}}};
+  const std::string page = (fs::path(folder) / "compare.html").string();
+  write_file(command.text("html", page), compared_page(comparison, step_chart(run, sides, kMostChartSpans)));
   terminal.print(command.has("json") ? json : comparison_page(comparison, terminal.style()));
   return comparison.agrees() ? exit_code::kDone : exit_code::kCheckFailed;
 }
@@ -115,7 +111,8 @@ std::string layout_text(const LayoutConfig& layout) {
                      layout.microbatches == 0 ? "auto" : std::to_string(layout.microbatches));
 }
 
-ComparedRun divided_run(const std::string& folder) {
+/// `chart_spans`: as many tasks of it as the page has room for; 0: there is no page.
+ComparedRun divided_run(const std::string& folder, std::size_t chart_spans) {
   const GeneratedRun run(read_run(folder));
   if (const auto& missing = run.joined().not_executed; !missing.empty()) {
     throw UsageError(
@@ -124,26 +121,32 @@ ComparedRun divided_run(const std::string& folder) {
                     folder, missing.front().id, missing.front().rank, folder));
   }
   const std::vector<PathStep> path = run.critical_path(run.joined().measured);
+  const ChartSide measured{"measured", &run.joined().measured};
   return {.folder = folder,
           .layout = layout_text(run.files().config.layout),
           .traced_step = run.measured_seconds(),
           .step_seconds = run.files().step_seconds,
           .kinds = path_groups(run.tasks(), path, kind_of_task),
-          .operations = path_groups(run.tasks(), path, [&](const RankTasks& rank, const Task& task) {
-            return run.operation_of(rank, task);
-          })};
+          .operations = path_groups(
+              run.tasks(), path, [&](const RankTasks& rank, const Task& task) { return run.operation_of(rank, task); }),
+          .step_chart = chart_spans > 0 ? step_chart(run, std::span(&measured, 1), chart_spans) : ""};
 }
 
 int compare_runs(const Command& command, Terminal& terminal) {
   if (command.has("hardware"))
     throw UsageError("compare: --hardware predicts one run; several runs are compared as they were measured");
   std::vector<ComparedRun> runs;
-  for (const std::string& folder : command.arguments) runs.push_back(divided_run(folder));
+  const std::size_t chart_spans = command.has("html") ? kMostChartSpans / command.arguments.size() : 0;
+  for (const std::string& folder : command.arguments) runs.push_back(divided_run(folder, chart_spans));
+  if (command.has("html")) write_file(command.text("html"), runs_page(runs));
   terminal.print(command.has("json") ? runs_json(runs) : runs_text(runs, terminal.style()));
+  if (command.has("html") && !command.has("json")) terminal.print(fmt::format("\n  wrote {}\n", command.text("html")));
   return exit_code::kDone;
 }
 
 int run_compare(const Command& command, Terminal& terminal) {
+  if (command.has("trace") && command.has("html"))
+    throw UsageError("compare --trace: --html is the page of runs; leave one of them out");
   if (command.has("trace")) return compare_trace(command, terminal);
   if (command.arguments.empty())
     throw UsageError("compare: name the folder of a run, or a trace by --trace FILE --schedule NAME --p P");
@@ -164,6 +167,7 @@ CommandSpec compare_command() {
                        "another program's trace beside the schedule of RUN, or of --schedule, --p, --microbatches: "
                        "Megatron-LM's event_times_*.json, or Chrome traces as of PyTorch's profiler",
                        true},
+                      {"html", "FILE", "writes the page of several runs there (of one: RUN/compare.html)"},
                       {"json", "", "prints JSON instead of the tables"}},
           .run = run_compare};
 }

@@ -60,9 +60,13 @@ std::string GeneratedRun::operation_of(const RankTasks& rank, const Task& task) 
 }
 
 std::string GeneratedRun::name_of(const RankTasks& rank, const Task& task) const {
-  if (task.node != kNone) return graph_of(rank.rank, task).node(task.node).name;
-  if (task.value != kNone) return graph_of(rank.rank, task).value(task.value).name;
-  return kind_of(task);
+  return title_of(graph_of(rank.rank, task), task);
+}
+
+std::string step_chart(const GeneratedRun& run, std::span<const ChartSide> sides, std::size_t most_spans) {
+  return step_chart_json(
+      run.tasks(), sides, run.mesh(), [&](const RankTasks& rank, const Task& task) { return run.name_of(rank, task); },
+      most_spans);
 }
 
 }  // namespace dml

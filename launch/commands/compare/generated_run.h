@@ -1,9 +1,11 @@
 // The task graph that is generated for the configuration of a run, joined with what the run measured.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
+#include "launch/report/run/step_chart.h"
 #include "launch/run_files.h"
 #include "parallel/compare/compare.h"
 #include "parallel/cost/hardware.h"
@@ -45,5 +47,8 @@ class GeneratedRun {
   std::vector<RankTasks> tasks_;
   JoinedStep joined_;
 };
+
+/// The step of all ranks as a page's chart, with the names that the model has.
+std::string step_chart(const GeneratedRun& run, std::span<const ChartSide> sides, std::size_t most_spans);
 
 }  // namespace dml

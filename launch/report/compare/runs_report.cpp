@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "launch/report/compare/quantile.h"
+#include "launch/report/page/page_file.h"
 #include "launch/terminal/number_text.h"
 #include "launch/terminal/text_table.h"
 
@@ -127,6 +128,13 @@ std::string runs_json(std::span<const ComparedRun> runs) {
   json["kinds"] = groups_json(runs, &ComparedRun::kinds);
   json["operations"] = groups_json(runs, &ComparedRun::operations);
   return json.dump(1) + "\n";
+}
+
+std::string runs_page(std::span<const ComparedRun> runs) {
+  std::string charts;
+  for (const ComparedRun& run : runs) charts += (charts.empty() ? "[" : ",") + run.step_chart;
+  return filled_page("runs_compare.html",
+                     {{"compared", json_for_page(runs_json(runs))}, {"steps", json_for_page(charts + "]")}});
 }
 
 }  // namespace dml

@@ -18,6 +18,7 @@ struct ComparedRun {
   double traced_step = 0;            ///< seconds; each of the divisions sums to it
   std::vector<double> step_seconds;  ///< of all its steps but the first two
   std::vector<PathGroup> kinds, operations;
+  std::string step_chart = {};  ///< step_chart_json() of it; empty where no page is made
 };
 
 /// They are called by letters.
@@ -27,5 +28,7 @@ inline constexpr std::size_t kMostComparedRuns = 26;
 std::string runs_text(std::span<const ComparedRun> runs, Style style);
 /// "runs", "kinds" and "operations": each group with its "ms" and "difference_ms" by run.
 std::string runs_json(std::span<const ComparedRun> runs);
+/// A page of its own: the traced steps on one time axis, and the tables.
+std::string runs_page(std::span<const ComparedRun> runs);
 
 }  // namespace dml

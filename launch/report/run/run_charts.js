@@ -65,10 +65,10 @@ class Plot {
   }
 }
 
-/** `series`: [{name, colour, x, values}], steps on the x axis. Stacked ones share x, the first lies at the bottom.
- * What is above `most` is cut off. */
+/** `series`: [{name, colour, x, values}], steps on the x axis, or microseconds where it is a `clock`. Stacked ones share x,
+ * the first lies at the bottom. What is above `most` is cut off; `limit` is a line across. */
 class StepPlot extends Plot {
-  constructor(host, series, {stacked = false, fromZero = false, most = Infinity, text = numberText} = {}) {
+  constructor(host, series, {stacked = false, fromZero = false, most = Infinity, limit = null, clock = false, text = numberText} = {}) {
     const hasLegend = series.length > 1 && series.length <= FEW;
     super(host, hasLegend);
     this.series = series.filter(one => one.values.some(value => value !== null));
@@ -77,6 +77,8 @@ class StepPlot extends Plot {
     this.stacked = stacked;
     this.fromZero = fromZero;
     this.most = most;
+    this.limit = limit;
+    this.clock = clock;
     if (hasLegend) host.append(legendOf(series.map(({colour, name}) => [colour, name])));
     this.root.addEventListener("pointermove", event => this.hover(event));
     this.root.addEventListener("pointerleave", () => {
@@ -92,14 +94,20 @@ class StepPlot extends Plot {
     this.last = Math.max(this.first + 1, ...xs);
     const tops = this.stacked ? this.stack() : null;
     const known = (tops ? [tops.at(-1)] : this.series.map(({values}) => values)).flat().filter(v => v !== null);
-    const high = Math.min(this.most, known.reduce((a, b) => Math.max(a, b), -Infinity)), low = known.reduce((a, b) => Math.min(a, b), Infinity);
+    const high = Math.min(this.most, known.reduce((a, b) => Math.max(a, b), this.limit ?? -Infinity)), low = known.reduce((a, b) => Math.min(a, b), Infinity);
     this.begin(this.stacked || this.fromZero ? 0 : low, high);
-    for (const tick of ticksOf(this.first, this.last, this.width / 110))
-      if (Number.isInteger(tick)) this.below(this.x(tick), String(tick));
+    this.drawTicks();
     if (tops)
       this.drawAreas(tops);
     else
       this.lines = this.series.map(one => this.drawLine(one));
+    if (this.limit !== null)
+      this.root.append(svg("line", {class: "limit", x1: PLOT.left, x2: this.width - PLOT.right, y1: this.y(this.limit), y2: this.y(this.limit)}));
+  }
+  drawTicks() {
+    const ticks = ticksOf(this.first, this.last, this.width / 110), textOf = this.clock ? clockTexts(ticks) : String;
+    for (const tick of ticks)
+      if (this.clock || Number.isInteger(tick)) this.below(this.x(tick), textOf(tick));
   }
   x(step) { return PLOT.left + (step - this.first) / (this.last - this.first) * (this.width - PLOT.left - PLOT.right); }
   stack() {
@@ -143,7 +151,7 @@ class StepPlot extends Plot {
     this.cross = svg("line", {class: "cross", x1: this.x(x[at]), x2: this.x(x[at]), y1: PLOT.top, y2: this.height - PLOT.bottom});
     this.root.append(this.cross);
     const shown = this.series.length <= FEW ? this.series : [this.closest(event.offsetY, value)];
-    showTip(event, [`step ${numberText(x[at])}`, ...shown.map(one => `${one.name}: ${this.text(value(one))}`)]);
+    showTip(event, [this.clock ? timeText(x[at]) : `step ${numberText(x[at])}`, ...shown.map(one => `${one.name}: ${this.text(value(one))}`)]);
   }
   /** The line that is nearest to the pointer, which it brings out. */
   closest(y, value) {

@@ -29,15 +29,17 @@ function clockTexts(ticks) {
 }
 
 class Gantt {
-  /** `chosen` is called with what a click chooses, {place, task}, or null. */
-  constructor(step, frame, chosen) {
-    Object.assign(this, {step, frame, chosen});
+  /** `chosen` is called with what a click chooses, {place, task}, or null. `links` to other charts are told what is shown
+   * and what is under the pointer; they leave it `room`, a part of the window's height. */
+  constructor(step, frame, chosen, links = {room: 0.74, shown() {}, hovered() {}}) {
+    Object.assign(this, {step, frame, chosen, links});
     this.canvas = frame.querySelector("canvas");
     this.spacer = frame.querySelector(".spacer");
     this.context = this.canvas.getContext("2d");
     this.duration = this.all = step.duration();
     this.from = 0;
     this.hovered = this.selected = null;
+    this.marked = [];
     this.byRank = false;
     this.readColours();
     this.layOut();
@@ -92,7 +94,7 @@ class Gantt {
     });
   }
   resize() {
-    const ratio = window.devicePixelRatio || 1, seen = Math.min(this.height, Math.max(260, 0.74 * window.innerHeight));
+    const ratio = window.devicePixelRatio || 1, seen = Math.min(this.height, Math.max(260, this.links.room * window.innerHeight));
     this.width = this.frame.clientWidth;
     this.seen = seen;
     this.frame.style.maxHeight = `${seen + 2}px`;
@@ -148,7 +150,8 @@ class Gantt {
     c.rect(GANTT.gutter, scroll, this.width, this.seen);
     c.clip();
     for (const row of visible) {
-      if (this.hovered?.place === row.place) this.outline(row, this.hovered.task, 1.5);
+      for (const {place, task} of this.marked)
+        if (place === row.place) this.outline(row, task, 1.5);
       if (this.selected?.place === row.place) this.outline(row, this.selected.task, 2.5);
     }
     c.restore();
@@ -240,6 +243,7 @@ class Gantt {
     this.duration = Math.min(this.all, Math.max(this.all * GANTT.least, duration));
     this.from = Math.min(Math.max(0, from), this.all - this.duration);
     this.redraw();
+    this.links.shown(this);
   }
   fit() { this.show(0, this.all); }
   zoomBy(factor, x = (this.width + GANTT.gutter) / 2) {
@@ -258,6 +262,9 @@ class Gantt {
     if (!times.length) return;
     const from = Math.min(...times.map(({begin}) => begin[task])), to = Math.max(...times.map(({end}) => end[task]));
     this.show(from - 2 * (to - from), 5 * (to - from));
+    this.showRow(place);
+  }
+  showRow(place) {
     const row = this.rows.find(r => r.place === place);
     if (row.top < this.frame.scrollTop + GANTT.axis || row.top + row.height > this.frame.scrollTop + this.seen)
       this.frame.scrollTop = row.top - this.seen / 2;
@@ -315,6 +322,12 @@ class Gantt {
     if (!found) hideTip();
     if (found?.place === this.hovered?.place && found?.task === this.hovered?.task) return;
     this.hovered = found;
+    this.mark(found ? [found] : []);
+    this.links.hovered(this, found);
+  }
+  /** Outlines tasks, {place, task}. */
+  mark(tasks) {
+    this.marked = tasks;
     this.redraw();
   }
   pressKey(event) {

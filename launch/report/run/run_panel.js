@@ -48,7 +48,9 @@ class GanttPanel {
     byId("in").onclick = () => gantt.zoomBy(1.6);
     byId("out").onclick = () => gantt.zoomBy(1 / 1.6);
     byId("fit").onclick = () => gantt.fit();
-    if (byId("order")) byId("order").onchange = event => gantt.setByRank(event.target.value === "rank");
+    if (!byId("order")) return;
+    byId("order").hidden = this.step.sides.length < 2;
+    byId("order").onchange = event => gantt.setByRank(event.target.value === "rank");
   }
   redraw() {
     this.gantt.readColours();

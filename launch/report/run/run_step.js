@@ -82,7 +82,7 @@ class Step {
 }
 
 function timeText(us) {
-  if (us === 0) return "0";
+  if (Math.abs(us) < 1e-6) return "0";  // what rounding leaves of nothing
   const [number, unit] = Math.abs(us) < 1e3 ? [us, "µs"] : Math.abs(us) < 1e6 ? [us / 1e3, "ms"] : [us / 1e6, "s"];
   return `${Number(number.toPrecision(4))} ${unit}`;
 }

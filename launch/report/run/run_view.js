@@ -90,4 +90,12 @@ showFacts();
 showSteps();
 showRanks();
 const panel = new GanttPanel(step);
+/** All tasks of a rank come into view. */
+function showRank(place) {
+  panel.gantt.fit();
+  panel.gantt.showRow(place);
+  byId("gantt").scrollIntoView({block: "center"});
+}
+new TaskGraph(step, byId("task_graph"), Object.fromEntries(run.ranks.map(rank => [rank.rank, rank])), showRank);
+byId("graph_command").textContent = `dmltrain graph --run ${run.folder} --open`;
 followTheme(() => panel.redraw());
