@@ -264,6 +264,8 @@ Submission read_submission(const Command& command, HasPmix has_pmix) {
   job.program = options.text("program", job.container.empty() ? this_program() : "dmltrain");
   // A rank that is bound sees its own cores alone, and would share them among the node's ranks.
   if (config.threads == 0) config.threads = job.cpus_per_task;
+  // A node whose GPUs cannot be used would else train on its processors.
+  if (job.gpus_per_node > 0 && config.device == Config{}.device) config.device = "cuda";
   job.training = training_words(config);
   job.layout = fmt::format("d={} p={} t={}", config.layout.d, config.layout.p, config.layout.t);
   job.run = config.run;

@@ -2,7 +2,7 @@
 # `launch/setup --cuda` installed. The program is linked with the CUDA runtime alone, and opens the other libraries when
 # a run needs them: in the folders found here, unless LD_LIBRARY_PATH has others.
 set(DML_WITH_CUDA AUTO CACHE STRING "GPUs as devices: AUTO, ON or OFF")
-set(DML_CUDA_LIBS "$ENV{DML_CUDA_LIBS}" CACHE PATH "Folder that holds pip's nvidia/; empty: that of launch/setup --cuda")
+set(DML_CUDA_LIBS "" CACHE PATH "Folder that holds pip's nvidia/; empty: the environment's, or that of launch/setup --cuda")
 set(DML_CUDA_ARCHS "80-real" CACHE STRING "As CMAKE_CUDA_ARCHITECTURES has them, or all")
 
 set(DML_HAVE_CUDA OFF)
@@ -12,6 +12,9 @@ if(DML_WITH_CUDA STREQUAL "OFF")
 endif()
 
 set(cuda_folder ${DML_CUDA_LIBS})
+if(NOT cuda_folder)
+  set(cuda_folder $ENV{DML_CUDA_LIBS})
+endif()
 if(NOT cuda_folder)
   set(cuda_folder ${PROJECT_SOURCE_DIR}/.cuda)
 endif()

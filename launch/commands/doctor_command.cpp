@@ -31,6 +31,7 @@ ExaminationPlan plan_examination(const Command& command, const World& world, con
   if (command.has("hardware")) plan.hardware = find_hardware(command.text("hardware"));
   if (!command.config.isa.empty()) cap_isa(parse_isa(command.config.isa));
   if (!command.config.run.empty()) plan.run_folder = command.config.run;
+  plan.device = command.config.device;
   plan.host = probe_host();
   plan.host.limits = probe_limits();
   probe_software(plan.host);

@@ -153,6 +153,7 @@ std::string doctor_json(const DoctorFacts& facts, const Diagnoses& findings) {
   json["links"] = facts.links;
   json["collectives"] = facts.collectives;
   json["calibration"] = facts.calibration;
+  json["devices"] = facts.devices;
   json["trainings"] = facts.trainings;
   json["findings"] = nlohmann::json::array();
   for (const Diagnosis& finding : findings) {

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "launch/doctor/compute_probe.h"
 #include "launch/doctor/disk_probe.h"
 #include "launch/doctor/facts_json.h"
-#include "launch/doctor/known_training.h"
 #include "launch/doctor/link_probe.h"
 
 namespace dml {
@@ -63,6 +63,7 @@ void add_measurements(DoctorFacts& facts, const std::vector<std::string>& texts)
     RankMeasurements measured = measurements_of(texts[rank]);
     facts.ranks[rank].clock_ahead_s = measured.clock_ahead_s;
     facts.links.insert(facts.links.end(), measured.links.begin(), measured.links.end());
+    if (!measured.device.name.empty()) facts.devices.push_back(measured.device);
     if (measured.training.first_rank == static_cast<int>(rank)) facts.trainings.push_back(measured.training);
     const auto host = std::find_if(facts.hosts.begin(), facts.hosts.end(),
                                    [&](const HostFacts& one) { return one.name == facts.ranks[rank].host; });
@@ -85,7 +86,8 @@ DoctorFacts examine(Communicator& world, const ExaminationPlan& plan) {
   measured.links = measure_links(world, ranks_to_link(hosts_of_ranks(facts)));
   facts.collectives = measure_collectives(world, plan.hardware ? &*plan.hardware : nullptr);
   facts.calibration = plan.hardware ? plan.hardware->name : "";
-  measured.training = train_known(world, plan.rank.threads);
+  measured.device = probe_kernels(world, plan.device);
+  measured.training = train_known(world, plan.rank.threads, plan.device);
   add_measurements(facts, gather_texts(world, to_text(measured)));
   return facts;
 }

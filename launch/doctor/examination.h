@@ -15,6 +15,7 @@ struct ExaminationPlan {
   RankFacts rank;                    ///< the same for all ranks of this process but for the number
   std::string run_folder = "runs";   ///< whose disk is looked at
   std::optional<Hardware> hardware;  ///< what collectives are compared with
+  std::string device = "auto";       ///< that ranks train on: "auto", "cpu" or "cuda"
 };
 
 /// Collective; complete on rank 0.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "parallel/cost/collective_cost.h"
+#include "runtime/device/twin_check.h"
 
 namespace dml {
 
@@ -97,13 +98,22 @@ struct TrainingFacts {
   std::string failure;  ///< why there are none
 };
 
+/// A GPU's kernels beside the processor's.
+struct DeviceFacts {
+  int rank = 0;
+  std::string name;  ///< empty: the rank computes on its processor
+  std::vector<OperationDifference> operations;
+  std::string failure;  ///< why there are none
+};
+
 struct DoctorFacts {
   std::string backend;           ///< of communication: "thread", "mpi"
   std::vector<HostFacts> hosts;  ///< in the order of their first ranks
   std::vector<RankFacts> ranks;
   std::vector<LinkFacts> links;
   std::vector<CollectiveFacts> collectives;
-  std::string calibration;  ///< what expectations come from
+  std::string calibration;           ///< what expectations come from
+  std::vector<DeviceFacts> devices;  ///< GPUs that ranks would train on
   std::vector<TrainingFacts> trainings;
 };
 

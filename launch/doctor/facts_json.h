@@ -21,6 +21,7 @@ struct RankMeasurements {
   DiskFacts disk;
   double clock_ahead_s = 0;
   std::vector<LinkFacts> links;
+  DeviceFacts device;
   TrainingFacts training;
 };
 std::string to_text(const RankMeasurements& measurements);

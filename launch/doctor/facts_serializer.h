@@ -1,6 +1,9 @@
 // How nlohmann::json reads and writes facts; for the sources that do.
 #pragma once
 
+#include <cmath>
+#include <limits>
+
 #include <nlohmann/json.hpp>
 
 #include "launch/doctor/facts.h"
@@ -14,6 +17,20 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RankFacts, rank, host, ranks_on_host, cores, 
                                    clock_ahead_s)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(LinkFacts, from, to, latency_s, bytes_per_s)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TrainingFacts, first_rank, layout, losses, failure)
+
+/// A difference that is none of numbers is null.
+inline void to_json(nlohmann::json& json, const OperationDifference& of) {
+  const nlohmann::json worst = std::isfinite(of.worst) ? nlohmann::json(of.worst) : nlohmann::json(nullptr);
+  json = {{"operation", of.operation}, {"nodes", of.nodes}, {"worst", worst}, {"where", of.where}};
+}
+
+inline void from_json(const nlohmann::json& json, OperationDifference& of) {
+  const nlohmann::json& worst = json.at("worst");
+  of = {json.at("operation"), json.at("nodes"),
+        worst.is_null() ? std::numeric_limits<double>::infinity() : worst.get<double>(), json.at("where")};
+}
+
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DeviceFacts, rank, name, operations, failure)
 
 /// A limit that there is not is null.
 inline void to_json(nlohmann::json& json, const ProcessLimits& limits) {

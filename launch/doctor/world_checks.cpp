@@ -7,7 +7,7 @@
 #include <functional>
 
 #include "launch/doctor/checks.h"
-#include "launch/doctor/known_training.h"
+#include "launch/doctor/compute_probe.h"
 #include "launch/terminal/number_text.h"
 #include "runtime/calibrate/samples.h"
 
@@ -237,6 +237,36 @@ Diagnoses check_collectives(const DoctorFacts& facts) {
   return {of_all(Severity::warning, "collectives", slower_words(*worst),
                  "other programs on these hosts, another binding than when it was calibrated, or a slower transport "
                  "(OMPI_MCA_btl, OMPI_MCA_pml)")};
+}
+
+Diagnoses check_kernels(const DoctorFacts& facts) {
+  Diagnoses found;
+  int operations = 0;
+  double worst = 0;
+  for (const DeviceFacts& device : facts.devices) {
+    const std::string where = fmt::format("rank {} ({}, {})", device.rank, host_of(facts, device.rank), device.name);
+    if (!device.failure.empty()) {
+      found.push_back({Severity::error, "kernels", where, device.failure,
+                       "nvidia-smi tells whether the device is well; --device cpu trains without it"});
+    }
+    for (const OperationDifference& of : device.operations) {
+      ++operations;
+      worst = std::max(worst, of.worst);
+      if (of.worst <= kKernelTolerance) continue;
+      found.push_back(
+          {Severity::error, "kernels", where,
+           fmt::format("{} differs from the processor's by {:.1e} of its largest element, at {}", of.operation,
+                       of.worst, of.where),
+           "do not train on it before it is right: other versions of the driver, cuBLAS or cuDNN, or --device "
+           "cpu"});
+    }
+  }
+  if (found.empty() && !facts.devices.empty()) {
+    found.push_back(of_all(Severity::ok, "kernels",
+                           fmt::format("{} operations on {} GPU{} as on processors, to {:.1e}", operations,
+                                       facts.devices.size(), facts.devices.size() == 1 ? "" : "s", worst)));
+  }
+  return found;
 }
 
 Diagnoses check_training(const DoctorFacts& facts) {

@@ -1,11 +1,15 @@
-#include "launch/doctor/known_training.h"
+#include "launch/doctor/compute_probe.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <memory>
+#include <string_view>
+#include <vector>
 
 #include "kernels/error.h"
+#include "runtime/device/choose_device.h"
+#include "runtime/model/layout_plan.h"
 #include "runtime/trainer.h"
 
 namespace dml {
@@ -55,14 +59,45 @@ class LossObserver : public RunObserver {
   std::vector<double>& losses_;
 };
 
+constexpr std::string_view kProbedModels[] = {"gpt:layers=1,width=32,heads=2,seq=16,vocab=64,dropout=0.1,tied=1",
+                                              "mlp:in=16,hidden=32,out=10", "resnet18:width=8,size=16"};
+constexpr std::int64_t kProbedSamples = 4;
+
+std::vector<Graph> training_graphs() {
+  std::vector<Graph> graphs;
+  for (const std::string_view name : kProbedModels) {
+    ModelConfig config;
+    config.source = name;
+    ModelSource model(config, 1);
+    model.set_label(likely_label(model, config.loss));
+    graphs.push_back(model.graph(kProbedSamples, true));
+  }
+  return graphs;
+}
+
 }  // namespace
+
+DeviceFacts probe_kernels(Communicator& world, const std::string& device) {
+  const ChosenDevice chosen = choose_device(device, world);
+  DeviceFacts facts;
+  facts.rank = world.rank();
+  if (chosen.device->shares_host_memory()) return facts;
+  facts.name = chosen.device->description();
+  try {
+    facts.operations = compare_operations(*chosen.device, *make_cpu_device(), training_graphs());
+  } catch (const DeviceError& error) {
+    facts.failure = error.what();
+  }
+  return facts;
+}
 
 std::span<const double> known_losses() { return kLosses; }
 
-TrainingFacts train_known(Communicator& world, int threads) {
+TrainingFacts train_known(Communicator& world, int threads, const std::string& device) {
   const std::unique_ptr<Communicator> group = world.split(world.rank() / kMostRanks, world.rank());
   Config config = known_config();
   config.threads = threads;
+  config.device = device;
   config.layout = layout_of(group->size());
   TrainingFacts facts;
   facts.first_rank = world.rank() - group->rank();
