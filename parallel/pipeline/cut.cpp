@@ -105,8 +105,11 @@ std::vector<int> places_of(const Graph& graph, const Chain& chain) {
 /// Ends of the stages, as indices into the chain: the partition whose slowest stage is fastest.
 std::vector<int> balanced_ends(const Chain& chain, const std::vector<int>& places, int num_stages) {
   const std::size_t count = places.size();
+  const auto computed = [&](std::size_t from, std::size_t to) {
+    return chain.cost_before[index(places[to])] - chain.cost_before[index(places[from])];
+  };
   const auto stage_cost = [&](std::size_t from, std::size_t to) {
-    double cost = chain.cost_before[index(places[to])] - chain.cost_before[index(places[from])];
+    double cost = computed(from, to);
     if (from > 0) cost += chain.crossing[index(places[from])];
     if (to + 1 < count) cost += chain.crossing[index(places[to])];
     return cost;
@@ -118,9 +121,10 @@ std::vector<int> balanced_ends(const Chain& chain, const std::vector<int>& place
   best[0][0] = 0;
   for (std::size_t stage = 1; stage < best.size(); ++stage) {
     for (std::size_t to = stage; to < count; ++to) {
-      for (std::size_t start = stage - 1; start < to; ++start) {
+      // The earlier a stage begins, the more it computes: beyond the best cost nothing is left to be found.
+      for (std::size_t start = to; start-- > stage - 1 && computed(start, to) <= best[stage][to];) {
         const double cost = std::max(best[stage - 1][start], stage_cost(start, to));
-        if (cost < best[stage][to]) {
+        if (cost <= best[stage][to]) {
           best[stage][to] = cost;
           from[stage][to] = start;
         }
