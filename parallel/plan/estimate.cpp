@@ -201,6 +201,8 @@ void Estimator::check_batch(const LayoutChoice& layout) const {
 
 DividedPrices& Estimator::divided(const LayoutChoice& layout) {
   const bool by_sequence = layout.techniques.sequence_parallel;
+  if (by_sequence && layout.t > 1 && layout.mode == SplitMode::gather)
+    throw ImpossibleLayout(Obstacle::tensor, "tensor mode gather has no sums that sequence parallelism could scatter");
   const DividedKey key{layout.t, layout.mode, by_sequence};
   if (!divided_ || divided_key_ != key) {
     divided_ =

@@ -151,6 +151,16 @@ TEST(Techniques, TradeTimeForMemory) {
   EXPECT_LT(parts.parts.compute, plain.parts.compute);
 }
 
+TEST(Techniques, PartsOfTheSequenceNeedSums) {
+  CutModel model([&](std::int64_t samples) { return zoo_graph(kTechniquesModel, samples); }, 2);
+  const Hardware hardware = hardware_preset("a100-80g");
+  Estimator estimator(model, hardware, {.batch = 4});
+  LayoutChoice layout{.t = 2, .schedule = &find_schedule("1f1b"), .mode = SplitMode::gather};
+  EXPECT_GT(estimator.estimate(layout).seconds, 0);
+  layout.techniques.sequence_parallel = true;
+  EXPECT_THROW(estimator.estimate(layout), ImpossibleLayout);
+}
+
 TEST(Techniques, ZeroMovesWeightsInPlaceOfMemory) {
   const StepEstimate plain = estimated({});
   double memory = plain.memory.total();
