@@ -148,7 +148,7 @@ constexpr std::string_view kKeys[] = {"name",      "base",           "launch_us"
 constexpr std::string_view kPeakKeys[] = {"f32_gflops",   "f16_gflops",      "efficiency",       "sizes_gflop",
                                           "efficiencies", "memory_gb_per_s", "memory_efficiency"};
 constexpr std::string_view kLevelKeys[] = {"ranks", "latency_us", "gb_per_s", "algorithm"};
-constexpr std::string_view kKernelKeys[] = {"family", "threads", "residual", "axes", "us", "spread"};
+constexpr std::string_view kKernelKeys[] = {"family", "threads", "ranks", "residual", "axes", "us", "spread"};
 constexpr std::string_view kCommKeys[] = {"kind", "ranks", "bytes", "us", "spread"};
 
 constexpr std::string_view kDeviceKeys[] = {"ranks", "hardware"};
@@ -192,6 +192,7 @@ LinkLevel read_level(const Section& section) {
 void read_kernel(const Section& section, Hardware& hardware) {
   KernelTable kernel;
   section.read("threads", kernel.threads);
+  section.read("ranks", kernel.ranks);
   section.read("residual", 1, kernel.residual);
   kernel.table = {section.required_axes("axes"), section.required_numbers("us", kMicro), section.numbers("spread", 1)};
   section.checked([&] { kernel.table.check(); });
@@ -280,8 +281,9 @@ std::string measured(const SizeTable& table) {
 std::string written(const std::string& family, const KernelTable& kernel) {
   std::vector<std::string> axes;
   for (const std::vector<double>& axis : kernel.table.axes) axes.push_back(sizes(axis));
-  return fmt::format("\n[[kernel]]\nfamily = \"{}\"\nthreads = {}\nresidual = {}\naxes = [{}]\n{}", family,
-                     kernel.threads, number(kernel.residual), fmt::join(axes, ", "), measured(kernel.table));
+  return fmt::format("\n[[kernel]]\nfamily = \"{}\"\nthreads = {}\nranks = {}\nresidual = {}\naxes = [{}]\n{}", family,
+                     kernel.threads, kernel.ranks, number(kernel.residual), fmt::join(axes, ", "),
+                     measured(kernel.table));
 }
 
 std::string written(CommKind kind, const SizeTable& table) {

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <set>
+#include <thread>
 #include <vector>
 
 #include "launch/atomic_file.h"
@@ -22,8 +24,8 @@
 namespace dml {
 namespace {
 
-/// For kernels, with all numbers of threads; communication takes a few more.
-constexpr double kKernelSeconds = 42;
+/// For kernels, of all crowds together; communication takes about as long.
+constexpr double kKernelSeconds = 28;
 constexpr int kMostMeasuredRanks = 8;
 
 using CurvesByRanks = std::map<int, std::map<CommKind, CommCurve>>;
@@ -36,52 +38,34 @@ std::set<int> group_sizes(int world_size) {
   return sizes;
 }
 
-/// What is asked for, else one and all that a rank can have.
-std::set<int> thread_counts(const Config& config, const CorePlan& cores) {
-  if (config.threads > 0) return {config.threads};
-  return {1, cores.threads};
+/// All ranks go on when the last one has come. Who waits sleeps, and leaves the cores to those that measure.
+void meet(Communicator& world) {
+  constexpr std::chrono::milliseconds kSleep{5};
+  constexpr int kMostSleeps = 20'000;
+  const Ticket ticket = world.barrier();
+  for (int i = 0; i < kMostSleeps && !world.test(ticket); ++i) std::this_thread::sleep_for(kSleep);
+  world.wait(ticket);
 }
 
-void measure_all_kernels(Hardware& hardware, const std::set<int>& thread_counts, Terminal& terminal) {
-  const double seconds = kKernelSeconds / static_cast<double>(thread_counts.size());
-  for (const int threads : thread_counts) {
-    use_threads(threads);
-    const auto show = [&](std::string_view family, double part) {
-      if (!terminal.live()) return;
-      terminal.show_live(
-          fmt::format("{} thread{}: {:.0f} %, {}", threads, threads == 1 ? "" : "s", 100 * part, family));
-    };
-    for (auto& [family, table] : measure_kernels({.threads = threads, .seconds = seconds}, show))
-      hardware.kernels[family].push_back(std::move(table));
-  }
-  hardware.launch_seconds = measure_launch();
-}
+/// Ranks with so many threads each that compute at the same time.
+struct Crowd {
+  int threads = 1;
+  int ranks = 1;
+  bool share_cores = false;
+};
 
-/// Ranks as threads, a world for each size of group.
-CurvesByRanks measure_threads(Config config, Terminal& terminal) {
-  config.threads = 1;
-  CurvesByRanks curves;
-  for (const int ranks : group_sizes(kMostMeasuredRanks)) {
-    if (terminal.live()) terminal.show_live(fmt::format("communication of {} ranks as threads", ranks));
-    const World world{.processes = false, .size = ranks, .ranks_on_node = ranks};
-    run_ranks(config, world, [&](Communicator& comm) {
-      std::map<CommKind, CommCurve> measured = measure_comm(comm);
-      if (comm.rank() == 0) curves[ranks] = std::move(measured);
-    });
-  }
-  return curves;
-}
-
-/// Processes: the first ranks of the world make each group, the others sleep.
-CurvesByRanks measure_processes(Communicator& world) {
-  CurvesByRanks curves;
-  for (const int ranks : group_sizes(world.size())) {
-    const bool takes_part = world.rank() < ranks;
-    const std::unique_ptr<Communicator> group = world.split(takes_part ? 0 : 1, world.rank());
-    if (takes_part) curves[ranks] = measure_comm(*group);
-    world.wait(world.barrier());
-  }
-  return curves;
+/// One rank with one thread, or with what is asked for; with all threads that it can have; one rank on every core; and
+/// two on every core.
+std::vector<Crowd> crowds_of(const Config& config, const CorePlan& cores, int world_size) {
+  const int threads = std::max(1, config.threads);
+  std::vector<Crowd> crowds{{.threads = threads}};
+  if (config.threads == 0 && cores.threads > 1) crowds.push_back({.threads = cores.threads});
+  const int most = std::min(world_size, kMostMeasuredRanks);
+  const int at_once = std::min(cores.usable_cores / threads, most);
+  if (at_once > 1) crowds.push_back({.threads = threads, .ranks = at_once});
+  const int sharing = 2 * std::max(1, cores.usable_cores / threads);
+  if (sharing <= most) crowds.push_back({.threads = threads, .ranks = sharing, .share_cores = true});
+  return crowds;
 }
 
 class Calibration {
@@ -91,30 +75,61 @@ class Calibration {
 
   void run() {
     const LauncherEnvironment launcher = launcher_environment();
-    const World world = resolve_world(config_, launcher, mpi_available());
+    World world = resolve_world(config_, launcher, mpi_available());
+    if (!world.processes) world = {.processes = false, .size = kMostMeasuredRanks, .ranks_on_node = kMostMeasuredRanks};
     const CorePlan cores = plan_cores(config_.threads, world.processes ? world.ranks_on_node : 1, launcher);
     hardware_.name = "calibrated";
     hardware_.cores_per_host = cores.usable_cores;
-    const std::set<int> threads = thread_counts(config_, cores);
-    if (world.processes) {
-      run_ranks(config_, world, [&](Communicator& comm) { run_process(comm, threads); });
-    } else {
-      measure_kernels_here(threads);
-      finish(measure_threads(config_, terminal_));
-    }
+    if (!world.processes) require_writable();
+    Config config = config_;
+    config.threads = 1;
+    const std::vector<Crowd> crowds = crowds_of(config_, cores, world.ranks_on_node);
+    run_ranks(config, world, [&](Communicator& comm) { run_rank(comm, crowds); });
   }
 
  private:
-  void run_process(Communicator& world, const std::set<int>& threads) {
-    if (world.rank() == 0) measure_kernels_here(threads);
-    world.wait(world.barrier());
-    const CurvesByRanks curves = measure_processes(world);
-    if (world.rank() == 0) finish(curves);
+  /// Before a minute is spent; nothing of it stays.
+  void require_writable() const { const AtomicFile writable(out_); }
+
+  void run_rank(Communicator& world, const std::vector<Crowd>& crowds) {
+    const bool speaks = world.rank() == 0;
+    if (speaks) require_writable();
+    for (const Crowd& crowd : crowds) {
+      meet(world);
+      if (world.rank() < crowd.ranks)
+        measure_kernels_in(crowd, kKernelSeconds / static_cast<double>(crowds.size()), speaks);
+    }
+    if (speaks) hardware_.launch_seconds = measure_launch();
+    const CurvesByRanks curves = measure_groups(world);
+    if (speaks) finish(curves);
   }
 
-  void measure_kernels_here(const std::set<int>& threads) {
-    { const AtomicFile writable(out_); }  // before a minute is spent; nothing of it stays
-    measure_all_kernels(hardware_, threads, terminal_);
+  void measure_kernels_in(const Crowd& crowd, double seconds, bool speaks) {
+    use_threads(crowd.threads);
+    const auto show = [&](std::string_view family, double part) {
+      if (!speaks || !terminal_.live()) return;
+      terminal_.show_live(fmt::format("{} rank{} of {} thread{}: {:.0f} %, {}", crowd.ranks,
+                                      crowd.ranks == 1 ? "" : "s", crowd.threads, crowd.threads == 1 ? "" : "s",
+                                      100 * part, family));
+    };
+    auto tables = measure_kernels(
+        {.threads = crowd.threads, .seconds = seconds, .ranks = crowd.ranks, .share_cores = crowd.share_cores}, show);
+    if (!speaks) return;
+    for (auto& [family, table] : tables) hardware_.kernels[family].push_back(std::move(table));
+  }
+
+  /// The first ranks of the world make each group, the others sleep.
+  CurvesByRanks measure_groups(Communicator& world) {
+    use_threads(1);
+    CurvesByRanks curves;
+    for (const int ranks : group_sizes(world.size())) {
+      if (world.rank() == 0 && terminal_.live()) terminal_.show_live(fmt::format("communication of {} ranks", ranks));
+      const bool takes_part = world.rank() < ranks;
+      const std::unique_ptr<Communicator> group = world.split(takes_part ? 0 : 1, world.rank());
+      if (takes_part) curves[ranks] = measure_comm(*group);
+      meet(world);
+    }
+    return curves;
   }
 
   void finish(const CurvesByRanks& curves) {

@@ -143,7 +143,7 @@ StepPrediction predict(LayoutPlan& plan, const Config& config, const Hardware& h
     played.tasks.push_back(std::move(played.partitions.back().tasks));
   }
   RunMode mode;
-  mode.compute.threads = threads;
+  mode.compute = {.threads = threads, .ranks_per_host = hosts.ranks_per_host};
   mode.optimizer_states = config.optimizer.num_states();
   SimulatedStep step = simulate_step(played.tasks, classes, hosts, task_seconds(hardware, played.partitions, mode));
   const WeightKeeping keeping{plan.options().techniques, plan.mesh().d(), mode.optimizer_states};

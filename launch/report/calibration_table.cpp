@@ -40,6 +40,7 @@ std::string rate(const std::string& family, const SizeTable& table) {
 std::string kernel_table(const Hardware& hardware, Style style) {
   TextTable table({{"kernel", Align::left},
                    {"threads"},
+                   {"ranks"},
                    {"sizes"},
                    {"smallest"},
                    {"largest"},
@@ -49,9 +50,10 @@ std::string kernel_table(const Hardware& hardware, Style style) {
   for (const auto& [family, kernels] : hardware.kernels) {
     for (const KernelTable& kernel : kernels) {
       const SizeTable& sizes = kernel.table;
-      table.add_row({family, std::to_string(kernel.threads), std::to_string(sizes.seconds.size()),
-                     seconds_text(sizes.seconds.front()), seconds_text(sizes.seconds.back()), rate(family, sizes),
-                     percent(middle(sizes.spread)), percent(kernel.residual)});
+      table.add_row({family, std::to_string(kernel.threads), std::to_string(kernel.ranks),
+                     std::to_string(sizes.seconds.size()), seconds_text(sizes.seconds.front()),
+                     seconds_text(sizes.seconds.back()), rate(family, sizes), percent(middle(sizes.spread)),
+                     percent(kernel.residual)});
     }
   }
   return table.to_string(style);

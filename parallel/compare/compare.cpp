@@ -191,6 +191,18 @@ std::vector<ComparedGroup> compare_groups(std::span<const RankTasks> ranks, cons
   return groups;
 }
 
+double task_error(std::span<const RankTasks> ranks, const Timeline& predicted, const Timeline& measured) {
+  double differences = 0, all = 0;
+  const Places there(ranks, predicted), here(ranks, measured);
+  for_each_task(ranks, [&](std::int32_t rank, std::int32_t task) {
+    if (ranks[index(rank)].tasks[index(task)].queue != QueueId::compute) return;
+    const double seconds = seconds_of(here.at(rank, task));
+    differences += std::abs(seconds_of(there.at(rank, task)) - seconds);
+    all += seconds;
+  });
+  return all > 0 ? differences / all : 0;
+}
+
 std::vector<ComparedTask> largest_differences(std::span<const RankTasks> ranks, const Timeline& predicted,
                                               const Timeline& measured, std::size_t count) {
   std::vector<ComparedTask> all;

@@ -76,6 +76,10 @@ struct ComparedTask {
 std::vector<ComparedTask> largest_differences(std::span<const RankTasks> ranks, const Timeline& predicted,
                                               const Timeline& measured, std::size_t count);
 
+/// How far the predicted seconds of single compute tasks are from the measured ones: the differences of all tasks and
+/// ranks without their signs, over the measured seconds. 0 where nothing computes.
+double task_error(std::span<const RankTasks> ranks, const Timeline& predicted, const Timeline& measured);
+
 /// A stretch of the critical path: from the end of the task before it to its own end.
 struct PathStep {
   int rank = 0;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
+#include <tuple>
 
 #include "models/op.h"
 #include "parallel/cost/kernel_size.h"
@@ -67,11 +68,16 @@ void named(const std::string& name, Check check) {
   }
 }
 
-/// The table of as many threads, else of the nearest number; null where there is none.
-const KernelTable* find_table(const Hardware& hardware, std::string_view family, int threads) {
+/// The table of as many threads, else of the nearest number; of these, that of the most ranks which are not more than
+/// the mode's, else of the fewest. Null where there is none.
+const KernelTable* find_table(const Hardware& hardware, std::string_view family, const ComputeMode& mode) {
   const auto found = hardware.kernels.find(family);
   if (found == hardware.kernels.end() || found->second.empty()) return nullptr;
-  const auto distance = [&](const KernelTable& table) { return std::abs(std::log(1.0 * table.threads / threads)); };
+  const auto distance = [&](const KernelTable& table) {
+    const int ranks = mode.ranks_per_host;
+    return std::tuple(std::abs(std::log(1.0 * table.threads / mode.threads)), table.ranks > ranks,
+                      std::abs(table.ranks - ranks));
+  };
   return &*std::min_element(found->second.begin(), found->second.end(),
                             [&](const KernelTable& a, const KernelTable& b) { return distance(a) < distance(b); });
 }
@@ -108,7 +114,7 @@ double roofline_seconds(const Peaks& peaks, double flops, double bytes, DataType
 /// Bytes that a loop over memory reads and writes, with the launch.
 double seconds_of_bytes(const Hardware& hardware, std::string_view family, double bytes, const ComputeMode& mode) {
   if (bytes <= 0) return 0;
-  const KernelTable* const kernel = find_table(hardware, family, mode.threads);
+  const KernelTable* const kernel = find_table(hardware, family, mode);
   if (kernel != nullptr) return hardware.launch_seconds + measured_seconds(*kernel, std::span(&bytes, 1), mode.threads);
   return hardware.launch_seconds + roofline_seconds(hardware.peaks, 0, bytes, DataType::f32);
 }
@@ -179,6 +185,7 @@ void Hardware::check() const {
   dml::check(levels);
   for (const auto& [family, tables] : kernels) {
     for (const KernelTable& kernel : tables) {
+      require(kernel.ranks > 0, "the number of ranks of " + family, kernel.ranks, "above 0");
       require(kernel.threads > 0, "the number of threads of " + family, kernel.threads, "above 0");
       named(family, [&] { kernel.table.check(); });
     }
@@ -214,7 +221,7 @@ double seconds_of(const Hardware& hardware, const Graph& graph, const Node& node
   const bool is_empty = std::any_of(sizes.begin(), sizes.end(), [](double extent) { return extent <= 0; });
   if (is_empty) return hardware.launch_seconds;
   const DataType dtype = arithmetic_type(graph, node);
-  const KernelTable* const kernel = dtype == DataType::f32 ? find_table(hardware, size.family, mode.threads) : nullptr;
+  const KernelTable* const kernel = dtype == DataType::f32 ? find_table(hardware, size.family, mode) : nullptr;
   if (kernel != nullptr && kernel->table.axes.size() == sizes.size())
     return hardware.launch_seconds + measured_seconds(*kernel, sizes, mode.threads);
   const Cost cost = cost_of(graph, node);

@@ -18,6 +18,7 @@ namespace dml {
 /// A measured kernel family with so many threads per rank. Which sizes a family is measured by says kernel_size.h.
 struct KernelTable {
   int threads = 1;
+  int ranks = 1;  ///< that compute on the host at the same time, and share its caches and memory
   SizeTable table;
   double residual = 0;  ///< median relative error at sizes between the points; 0 where not measured
 };
@@ -81,12 +82,13 @@ struct Hardware {
 
 /// How a rank computes.
 struct ComputeMode {
-  int threads = 1;  ///< per rank, on a host
+  int threads = 1;         ///< per rank, on a host
+  int ranks_per_host = 1;  ///< that compute at the same time
 };
 
 /// Of one execution of `node`, with the launch. By the measured family where there is one (for other threads than
-/// measured, scaled by them), else by the roofline of Williams, Waterman and Patterson (2009): the longer of
-/// arithmetic and memory. 0 for aliases.
+/// measured, scaled by them; with as many ranks on the host, else the next fewer), else by the roofline of Williams,
+/// Waterman and Patterson (2009): the longer of arithmetic and memory. 0 for aliases.
 double seconds_of(const Hardware& hardware, const Graph& graph, const Node& node, const ComputeMode& mode);
 
 /// Of the optimizer's update of `num_elems` weights that keeps `states` f32 values for each (adamw: 2).

@@ -69,7 +69,8 @@ class TaskPrices {
 }  // namespace
 
 Hosts hosts_of(const Hardware& hardware, int ranks_per_host, double ranks_at_full_speed) {
-  return {ranks_per_host, ranks_at_full_speed, hardware.dispatch_seconds, hardware.step_seconds};
+  return {ranks_per_host, ranks_at_full_speed, hardware.dispatch_seconds, hardware.step_seconds,
+          hardware.cores_per_host > 0};
 }
 
 CommKind comm_kind_of(TaskKind collective) {

@@ -139,7 +139,8 @@ class StepEnd {
  private:
   void add(int position, const PositionTimes& times, const TimedAction& last) {
     const WeightExchange exchange = pricing_.exchange(position);
-    const double exposed = exchange.exposed_sums(last.end - last.start);
+    const bool hides = !pricing_.options.hosts.cores_communicate;
+    const double exposed = exchange.exposed_sums(hides ? last.end - last.start : 0);
     const double gather = exchange.gather_behind_update();
     const RunMode& mode = pricing_.options.mode;
     const double elems = exchange.updated_elems();

@@ -19,6 +19,8 @@ struct Hosts {
   double ranks_at_full_speed = 1;  ///< usable cores of a host / threads of a rank
   double dispatch_seconds = 0;     ///< as of cost/hardware.h, as is the next
   double step_seconds = 0;
+  /// What a rank receives and sums is moved by its own core: between its tasks, which that delays, one after the other.
+  bool cores_communicate = false;
 
   bool are_shared() const { return ranks_per_host > ranks_at_full_speed; }
 };

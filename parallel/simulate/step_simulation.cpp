@@ -26,6 +26,10 @@ struct Place {
   std::int32_t num_over = 0;          ///< tasks at the begin of the list that are known to be over
   double work = 0;                    ///< of the task that runs: seconds it takes on cores of its own
   double since = 0;                   ///< begin of the task that runs, or of the wait
+  bool computes = false;
+  bool moves = false;                                       ///< data of the first exchange of to_move
+  double moves_since = 0;                                   ///< when it began to, or no longer waited for anything
+  std::vector<std::pair<std::int32_t, Side>> to_move = {};  ///< exchanges whose data its core moves next
 };
 
 /// The pass that a rank is in.
@@ -51,6 +55,7 @@ class StepSimulation {
       : ranks_(ranks),
         seconds_(seconds),
         exchanges_(find_exchanges(ranks, classes)),
+        mesh_(classes.mesh()),
         places_(ranks.size()),
         passes_(ranks.size()),
         hosts_(hosts),
@@ -66,7 +71,8 @@ class StepSimulation {
         result_.timeline.spans.push_back({static_cast<std::int32_t>(i), rank.rank, -1, kNever, -1});
       }
     }
-    posted_.resize(exchanges_.size());
+    for (std::size_t i = 0; i < exchanges_.size(); ++i)
+      missing_.push_back(exchanges_.sides(static_cast<std::int32_t>(i)).size());
   }
 
   SimulatedStep run() {
@@ -108,6 +114,9 @@ class StepSimulation {
       issue(rank, next);
       if (!is_exchange(next)) return begin(rank);
       post(rank);
+      if (!s.moves) continue;
+      ++s.next;
+      return;
     }
     // The step ends with its last communication.
     for (; s.num_over < s.next; ++s.num_over) {
@@ -151,6 +160,7 @@ class StepSimulation {
 
   void begin(int rank) {
     Place& s = place_of(rank);
+    s.computes = true;
     s.since = now_;
     span(rank, s.next).start = now_;
     s.work = seconds_(ranks_[index(rank)], index(s.next));
@@ -163,12 +173,54 @@ class StepSimulation {
     span(rank, i).start = now_;
     const std::int32_t exchange = exchanges_.of_task[index(rank)][index(i)];
     const std::span<const Side> sides = exchanges_.sides(exchange);
-    if (++posted_[index(exchange)] < sides.size()) return;
-    for (const Side& side : sides) {
-      const double end = now_ + seconds_(ranks_[index(side.rank)], index(side.task));
-      span(side.rank, side.task).end = end;
-      completions_.push({end, side});
+    if (--missing_[index(exchange)] > 0) return;
+    if (!hosts_.cores_communicate) {
+      for (const Side& side : sides) complete(side, now_ + seconds_of(side));
+      return;
     }
+    // The core of a message's receiver moves it, those of all sides a collective.
+    const auto moves = [&](const Side& side) { return task(side.rank, side.task).kind != TaskKind::send; };
+    missing_[index(exchange)] = static_cast<std::size_t>(std::count_if(sides.begin(), sides.end(), moves));
+    for (const Side& side : sides) {
+      if (!moves(side)) continue;
+      place_of(side.rank).to_move.emplace_back(exchange, side);
+      if (!place_of(side.rank).computes && !place_of(side.rank).moves) move(side.rank);
+    }
+  }
+
+  double seconds_of(const Side& side) { return seconds_(ranks_[index(side.rank)], index(side.task)); }
+
+  void complete(const Side& side, double end) {
+    span(side.rank, side.task).end = end;
+    completions_.push({end, side});
+  }
+
+  /// What an exchange takes of each of its ranks' cores, as a part of its seconds, in which a large group shares them.
+  double core_part(const Task& task) const {
+    int ranks = 2;
+    if (task.axis == Axis::data) ranks = mesh_.d();
+    if (task.axis == Axis::tensor) ranks = mesh_.t();
+    if (task.axis == Axis::world) ranks = mesh_.world_size();
+    return hosts_.are_shared() ? std::min(1.0, hosts_.ranks_at_full_speed / ranks) : 1;
+  }
+
+  /// Begins to move what is first to be moved.
+  void move(int rank) {
+    Place& s = place_of(rank);
+    const Side& side = s.to_move.front().second;
+    s.moves = true;
+    s.moves_since = now_;
+    cores_.begin(rank, core_part(task(side.rank, side.task)) * seconds_of(side), now_);
+  }
+
+  void end_move(int rank) {
+    Place& s = place_of(rank);
+    const std::int32_t exchange = s.to_move.front().first;
+    s.to_move.erase(s.to_move.begin());
+    s.moves = false;
+    if (s.waits_for == kNothing) parts(rank).exposed_comm += now_ - s.moves_since;
+    if (--missing_[index(exchange)] > 0) return;
+    for (const Side& side : exchanges_.sides(exchange)) complete(side, now_);
   }
 
   /// Goes on to the next end of a task or of an exchange; false where there is none.
@@ -188,10 +240,16 @@ class StepSimulation {
 
   void end_task(int rank) {
     Place& s = place_of(rank);
-    span(rank, s.next).end = now_;
-    parts(rank).core_wait += std::max(0.0, now_ - s.since - s.work);
-    ++s.next;
-    proceed(rank);
+    if (s.moves) {
+      end_move(rank);
+    } else {
+      span(rank, s.next).end = now_;
+      parts(rank).core_wait += std::max(0.0, now_ - s.since - s.work);
+      ++s.next;
+      s.computes = false;
+    }
+    if (!s.to_move.empty()) return move(rank);
+    if (s.waits_for == kNothing) proceed(rank);
   }
 
   void end_side() {
@@ -202,7 +260,8 @@ class StepSimulation {
     const bool receives = side.task != kHost && task(side.rank, side.task).kind == TaskKind::receive;
     (receives ? parts(side.rank).bubble : parts(side.rank).exposed_comm) += now_ - waiting.since;
     waiting.waits_for = kNothing;
-    proceed(side.rank);
+    waiting.moves_since = now_;
+    if (!waiting.moves) proceed(side.rank);
   }
 
   [[noreturn]] void refuse_deadlock(int rank) {
@@ -215,7 +274,8 @@ class StepSimulation {
   const TaskSeconds& seconds_;
   std::vector<std::size_t> first_;  ///< by rank: place of its first task
   Exchanges exchanges_;
-  std::vector<std::size_t> posted_;  ///< by exchange: sides
+  const Mesh& mesh_;
+  std::vector<std::size_t> missing_;  ///< by exchange: sides that have not posted it, then such that have not moved it
   std::vector<Place> places_;
   std::vector<Pass> passes_;
   Hosts hosts_;

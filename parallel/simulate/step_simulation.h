@@ -34,8 +34,10 @@ struct SimulatedStep {
 
 /// Plays the step as the executor runs it: each rank takes its tasks in order, computes, and posts communication
 /// without waiting for it; it waits where a task needs one that is not over. Where hosts need time to dispatch a task,
-/// a pass takes that for each of its nodes at least. `ranks` are all ranks of the mesh, by number. Throws
-/// std::invalid_argument where communication has no counterpart, or ranks wait for each other for ever.
+/// a pass takes that for each of its nodes at least. Where cores communicate, each side does its part of an exchange
+/// when all have posted it and its own task has ended, and goes on then; the exchange is over with the last part.
+/// `ranks` are all ranks of the mesh, by number. Throws std::invalid_argument where communication has no counterpart,
+/// or ranks wait for each other for ever.
 SimulatedStep simulate_step(std::span<const RankTasks> ranks, const Mesh& mesh, const Hosts& hosts,
                             const TaskSeconds& seconds);
 /// The same step, of the first rank of each class: what a rank exchanges with another class stands for what all ranks

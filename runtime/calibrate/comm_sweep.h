@@ -19,9 +19,11 @@ struct CommCurve {
 /// The bytes that are measured.
 std::span<const double> comm_sweep_bytes();
 
-/// Collective. Each rank measures each kind and size in several batches of operations one after the other; the
-/// result, the median of the batches on rank 0, is the same on all ranks. Messages go to and fro between the first two
-/// ranks (half of the round trip counts), a broadcast has another root each time.
+/// Collective. Each kind and size is measured as a step uses it, in several batches of operations: on memory that is
+/// not in the caches, but for the data that is given, which the rank has just computed. The result, the median of the
+/// batches in the mean over ranks, is the same on all ranks. Messages go to and fro between the first two ranks, each
+/// to one that has waited for it a while (half of the round trip counts), a broadcast has another root each time.
+/// Takes 64 MiB of memory per rank.
 std::map<CommKind, CommCurve> measure_comm(Communicator& group);
 
 /// The curves of groups, by their number of ranks, as tables; messages by two ranks.

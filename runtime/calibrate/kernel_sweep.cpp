@@ -306,9 +306,10 @@ std::map<std::string, KernelTable, std::less<>> measure_kernels(const KernelSwee
     round_seconds = elapsed() - round_begin;
   }
   std::map<std::string, KernelTable, std::less<>> tables;
-  for (const Family& family : families) {
+  for (Family& family : families) {
+    if (sweep.share_cores) family.unused_weight = 1;
     KernelTable& kernel = tables[family.name];
-    kernel = {.threads = sweep.threads, .table = table_of(family)};
+    kernel = {.threads = sweep.threads, .ranks = sweep.ranks, .table = table_of(family)};
     kernel.residual = residual_of(family, kernel.table);
   }
   return tables;

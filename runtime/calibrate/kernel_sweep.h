@@ -14,9 +14,11 @@ namespace dml {
 using SweepProgress = std::function<void(std::string_view what, double part)>;
 
 struct KernelSweep {
-  int threads = 1;      ///< that OpenMP grants the caller now
-  double seconds = 20;  ///< about how long it may take; at least one round is measured
-  int rounds = 5;       ///< over all sizes, so that a disturbance meets each size but once
+  int threads = 1;           ///< that OpenMP grants the caller now
+  double seconds = 20;       ///< about how long it may take; at least one round is measured
+  int rounds = 5;            ///< over all sizes, so that a disturbance meets each size but once
+  int ranks = 1;             ///< that measure at the same time, to be noted in the tables
+  bool share_cores = false;  ///< these ranks: none finds in the caches what it used a moment ago
 };
 
 /// The table of each family, with the spread of its repetitions and the error of interpolation at sizes between. Each

@@ -19,7 +19,7 @@ Hardware measured_hardware() {
   hardware.levels = {{.ranks = 8, .link = {2e-6, 1e9}, .algorithm = CollectiveAlgorithm::direct}};
   hardware.kernels["MatMul"] = {
       {.threads = 1, .table = {{{8, 32}, {8}, {16777728}}, {1e-6, 2e-6}, {0.1, 0.2}}, .residual = 0.03},
-      {.threads = 2, .table = {{{8, 32}, {8}, {16777728}}, {1e-6, 2e-6}, {}}}};
+      {.threads = 2, .ranks = 4, .table = {{{8, 32}, {8}, {16777728}}, {1e-6, 2e-6}, {}}}};
   hardware.comm[CommKind::all_reduce] = {{{2, 4}, {256}}, {1e-6, 3e-6}, {0.1, 0.1}};
   return hardware;
 }
@@ -52,6 +52,7 @@ TEST(HardwareFile, IsReadAsItWasWritten) {
   EXPECT_DOUBLE_EQ(read.kernels.at("MatMul")[0].table.seconds[1], 2e-6);
   EXPECT_DOUBLE_EQ(read.kernels.at("MatMul")[0].table.axes[2][0], 16777728);
   EXPECT_DOUBLE_EQ(read.kernels.at("MatMul")[0].residual, 0.03);
+  EXPECT_EQ(read.kernels.at("MatMul")[1].ranks, 4);
   EXPECT_DOUBLE_EQ(read.comm.at(CommKind::all_reduce).seconds[1], 3e-6);
   EXPECT_EQ(read.levels[0].algorithm, CollectiveAlgorithm::direct);
 }

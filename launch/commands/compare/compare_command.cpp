@@ -60,6 +60,7 @@ std::vector<PathShare> path_shares(const GeneratedRun& run, const Timeline& pred
 
 void add_groups(Comparison& c, const GeneratedRun& run) {
   const Timeline &predicted = c.predicted, &measured = c.joined.measured;
+  c.task_error = task_error(run.tasks(), predicted, measured);
   c.kinds = compare_groups(run.tasks(), predicted, measured, kind_of_task);
   c.families = compare_groups(run.tasks(), predicted, measured,
                               [&](const RankTasks& rank, const Task& task) { return run.operation_of(rank, task); });

@@ -32,7 +32,7 @@ double GeneratedRun::measured_seconds() const {
 SimulatedStep GeneratedRun::simulate(const Hardware& hardware) const {
   const RunPlace& place = files_.timeline.place;
   RunMode mode;
-  mode.compute.threads = place.threads_per_rank;
+  mode.compute = {.threads = place.threads_per_rank, .ranks_per_host = place.ranks_per_host};
   mode.optimizer_states = files_.config.optimizer.num_states();
   const Hosts hosts = hosts_of(hardware, place.ranks_per_host,
                                static_cast<double>(place.usable_cores) / static_cast<double>(place.threads_per_rank));

@@ -169,8 +169,8 @@ EstimateOptions estimate_options(const Config& config, const Hardware& hardware,
   if (hardware.cores_per_host == 0) return options;
   const int ranks = hardware.ranks_per_host > 0 ? std::min(world, hardware.ranks_per_host) : world;
   const int threads = config.threads > 0 ? config.threads : std::max(1, hardware.cores_per_host / ranks);
-  options.mode.compute.threads = threads;
-  options.hosts = {ranks, static_cast<double>(hardware.cores_per_host) / threads};
+  options.mode.compute = {.threads = threads, .ranks_per_host = ranks};
+  options.hosts = hosts_of(hardware, ranks, static_cast<double>(hardware.cores_per_host) / threads);
   return options;
 }
 

@@ -104,6 +104,8 @@ std::string comparison_page(const Comparison& c, Style style) {
   text += fmt::format("  {} tasks generated, {} of them executed, {} executed that were not generated\n",
                       c.num_generated, c.num_generated - c.joined.not_executed.size(), c.joined.not_generated.size());
   text += unmatched("not executed", c.joined.not_executed) + unmatched("not generated", c.joined.not_generated);
+  text += fmt::format("  single compute tasks are predicted {:.0f} % off, in the mean weighted by time\n",
+                      100 * c.task_error);
   text += fmt::format(
       "  step  predicted {} ms ({}), measured {} ms ({}); the run's steps {} ms, 10 to 90 %: {} to {} ms\n\n",
       ms(c.predicted_step), c.by, ms(c.measured_step), error_of(c.predicted_step, c.measured_step),
@@ -124,6 +126,7 @@ std::string comparison_json(const Comparison& c) {
             {"predicted_step_ms", c.predicted_step * kMsPerSecond},
             {"measured_step_ms", c.measured_step * kMsPerSecond},
             {"median_step_ms", quantile(c.step_seconds, 0.5) * kMsPerSecond},
+            {"task_error", c.task_error},
             {"parts", Json::array()},
             {"kinds", json_of(c.kinds)},
             {"operations", json_of(c.families)},

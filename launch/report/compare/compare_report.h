@@ -33,6 +33,7 @@ struct Comparison {
   double measured_step = 0;          ///< the step that was traced
   std::vector<double> step_seconds;  ///< all steps of the run but the first two
   ComparedParts parts;
+  double task_error = 0;  ///< of compute tasks
   std::vector<ComparedGroup> kinds, families;
   std::vector<PathShare> path;
   struct Outlier {

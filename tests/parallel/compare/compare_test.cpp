@@ -115,6 +115,17 @@ TEST_F(Compare, TheLargestDifferenceComesFirst) {
   EXPECT_NEAR(tasks[1].measured - tasks[1].predicted, 1, 1e-12);
 }
 
+TEST_F(Compare, TheErrorOfTasksIsWithoutSigns) {
+  const SimulatedStep once = step();
+  Timeline off = once.timeline;
+  for (std::size_t i = 0; i < off.spans.size(); ++i) {
+    const double seconds = off.spans[i].end - off.spans[i].start;
+    off.spans[i].end += i % 2 == 0 ? 0.5 * seconds : -0.5 * seconds;
+  }
+  EXPECT_EQ(task_error(ranks_, once.timeline, once.timeline), 0);
+  EXPECT_NEAR(task_error(ranks_, off, once.timeline), 0.5, 1e-9);
+}
+
 TEST_F(Compare, TheCriticalPathFillsTheStep) {
   const SimulatedStep once = step();
   const auto path = critical_path(ranks_, mesh(), once.timeline);

@@ -81,6 +81,16 @@ TEST(Hardware, TheMeasurementOfAsManyThreadsIsTaken) {
   EXPECT_DOUBLE_EQ(seconds_of_product(hardware, {.threads = 8}), 1 + 0.4 + 1.8);
 }
 
+TEST(Hardware, RanksThatComputeTogetherHaveTheirOwnMeasurement) {
+  Hardware hardware = simple_hardware();
+  hardware.kernels["MatMul"] = {constant_rate(1, 10), constant_rate(1, 15)};
+  hardware.kernels["MatMul"][1].ranks = 4;
+  EXPECT_DOUBLE_EQ(seconds_of_product(hardware, {.threads = 1, .ranks_per_host = 1}), 1 + 10);
+  EXPECT_DOUBLE_EQ(seconds_of_product(hardware, {.threads = 1, .ranks_per_host = 3}), 1 + 10)
+      << "of fewer, not of more";
+  EXPECT_DOUBLE_EQ(seconds_of_product(hardware, {.threads = 1, .ranks_per_host = 8}), 1 + 15);
+}
+
 TEST(Hardware, AliasesTakeNoTime) {
   Graph graph;
   const ValueId x = add_input(graph, "x", {4, 4});

@@ -82,6 +82,32 @@ TEST(StepSimulation, ACollectiveBeginsWithItsLastRank) {
   EXPECT_DOUBLE_EQ(step.parts[1].exposed_comm, 0.25);
 }
 
+TEST(StepSimulation, CoresCommunicateBetweenTasks) {
+  std::vector<RankTasks> ranks;
+  for (int r = 0; r < 2; ++r) {
+    ranks.push_back(rank_of(r, {{compute(0), {}}, {sum_over_replicas(1), {0}}, {compute(2), {}}, {compute(3), {}}}));
+  }
+  const Hosts hosts{.ranks_per_host = 1, .ranks_at_full_speed = 1, .cores_communicate = true};
+  const SimulatedStep step = simulate_step(ranks, Mesh(2, 1, 1), hosts, by_kind(1, 0.25));
+  // Rank 0 posts first, and computes when rank 1 posts: the sum is taken up after the second task.
+  EXPECT_DOUBLE_EQ(step.timeline.spans[1].end, 2.25);
+  EXPECT_DOUBLE_EQ(step.timeline.spans[3].start, 2.25);
+  EXPECT_DOUBLE_EQ(step.seconds, 3.25);
+  EXPECT_DOUBLE_EQ(step.parts[0].exposed_comm, 0.25);
+  EXPECT_DOUBLE_EQ(step.parts[0].compute, 3);
+}
+
+TEST(StepSimulation, WhereCoresCommunicateAMessageDelaysItsReceiver) {
+  const std::vector<RankTasks> ranks{
+      rank_of(0, {{compute(0), {}}, {transfer(TaskKind::send, 1, 1), {0}}, {compute(2), {}}}),
+      rank_of(1, {{transfer(TaskKind::receive, 0, 1), {}}, {compute(2), {}}, {compute(3), {0}}})};
+  const Hosts hosts{.ranks_per_host = 1, .ranks_at_full_speed = 1, .cores_communicate = true};
+  const SimulatedStep step = simulate_step(ranks, Mesh(1, 2, 1), hosts, by_kind(2, 0.5));
+  EXPECT_DOUBLE_EQ(step.parts[0].step, 4);
+  EXPECT_DOUBLE_EQ(step.timeline.spans[5].start, 2.5);
+  EXPECT_DOUBLE_EQ(step.seconds, 4.5);
+}
+
 TEST(StepSimulation, RanksShareTheCoresOfAHost) {
   std::vector<RankTasks> ranks;
   for (int r = 0; r < 4; ++r) {
