@@ -7,6 +7,8 @@
 #include <queue>
 #include <stdexcept>
 #include <tuple>
+#include <utility>
+#include <vector>
 
 #include "models/index.h"
 #include "parallel/simulate/exchanges.h"
