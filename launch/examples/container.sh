@@ -61,7 +61,7 @@ trap 'stop USR2' USR2
 trap 'stop TERM' TERM
 
 "${launch[@]}" dmltrain \
-  --d 2 --p 1 --t 4 --model gpt2-124m --data text:/scratch/corpus.txt --epochs 1 \
+  --d 2 --p 1 --t 4 --model gpt2-124m --data text:/scratch/corpus.txt --epochs 1 --device cuda \
   --checkpoint-every 500 --run "$run" --resume auto &
 training=$!
 

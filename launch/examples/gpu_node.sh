@@ -50,7 +50,7 @@ trap 'stop USR2' USR2
 trap 'stop TERM' TERM
 
 "${launch[@]}" dmltrain \
-  --d 1 --p 1 --t 8 --model gpt2-124m --data text:corpus.txt --batch 64 --epochs 1 \
+  --d 1 --p 1 --t 8 --model gpt2-124m --data text:corpus.txt --batch 64 --epochs 1 --device cuda \
   --checkpoint-every 500 --run "$run" --resume auto &
 training=$!
 

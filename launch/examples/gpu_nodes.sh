@@ -64,7 +64,7 @@ trap 'stop TERM' TERM
 
 "${launch[@]}" dmltrain \
   --d 8 --p 2 --t 8 --model gpt2-124m --data text:corpus.txt --batch 512 --epochs 1 \
-  --microbatches 8 --threads 12 --checkpoint-every 500 --run "$run" --resume auto &
+  --microbatches 8 --threads 12 --device cuda --checkpoint-every 500 --run "$run" --resume auto &
 training=$!
 
 # `wait` also ends when a signal comes: until it is the training that ended.

@@ -95,9 +95,10 @@ void StepSequence::write() {
   for (std::int32_t id = 0; id < num_tasks; ++id) {
     const Task& t = task(id);
     for (const std::int32_t dep : in_.tasks.deps_of(t)) {
-      if (is_communication(task(dep))) wait_for(dep);
+      if (!is_communication(task(dep))) continue;
+      wait_for(dep);
+      wait_for_answered_sends(task(dep));
     }
-    if (t.kind == TaskKind::send) wait_for_old_sends(t);
     if (t.node != kNone) {
       append_node(id);
     } else {
@@ -116,18 +117,18 @@ void StepSequence::wait_for(std::int32_t id) {
   slots_.push_back({SlotKind::wait, id});
 }
 
-/// A sent buffer is kept until the next but one pass sends in the same direction: by then the peer has asked for it.
-void StepSequence::wait_for_old_sends(const Task& next) {
-  const auto same_direction = [&](std::int32_t id) { return task(id).id.phase == next.id.phase; };
-  int passes = 0;
-  std::int32_t last_microbatch = next.id.microbatch;
-  for (auto send = open_sends_.rbegin(); send != open_sends_.rend(); ++send) {
-    if (!same_direction(*send)) continue;
-    if (task(*send).id.microbatch != last_microbatch) ++passes;
-    last_microbatch = task(*send).id.microbatch;
-    if (passes >= 2) wait_for(*send);
-  }
-  std::erase_if(open_sends_, [&](std::int32_t id) { return waits_[index(id)] >= 0; });
+/// What a pass sent is kept until its gradient comes back: by then the peer has asked for it, whatever the schedule. To
+/// wait for what the peer may not have asked for could be to wait for ever: it may itself wait for this rank. So what
+/// has no gradient on its way back, as gradients themselves, is kept until the end of the step.
+void StepSequence::wait_for_answered_sends(const Task& received) {
+  if (received.kind != TaskKind::receive || received.id.phase == Phase::forward) return;
+  std::erase_if(open_sends_, [&](std::int32_t id) {
+    const Task& send = task(id);
+    const bool is_answered = send.id.phase == Phase::forward && send.id.microbatch == received.id.microbatch &&
+                             send.id.stage == received.id.stage && send.peer == received.peer;
+    if (is_answered) wait_for(id);
+    return is_answered;
+  });
 }
 
 bool StepSequence::writes_gradient(ValueId value) const {

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <span>
 #include <vector>
 
@@ -71,7 +70,7 @@ class StepSequence {
   void find_gradient_sums();
   void write();
   void wait_for(std::int32_t task);
-  void wait_for_old_sends(const Task& next);
+  void wait_for_answered_sends(const Task& received);
   void append_node(std::int32_t id);
   void append_addend(std::int32_t id, SlotPart part, ValueId addend);
 
@@ -82,7 +81,7 @@ class StepSequence {
   std::vector<GradientSum> sums_;  ///< by segment
   std::vector<Slot> slots_;
   std::vector<std::int32_t> waits_;  ///< by task; -1 before
-  std::deque<std::int32_t> open_sends_;
+  std::vector<std::int32_t> open_sends_;
 };
 
 }  // namespace dml

@@ -55,7 +55,7 @@ Pipeline pipeline_of(const Pricing& pricing) {
     cost.forward = std::max(price.forward, gather);
     cost.input_grad = std::max(price.input_grad, gather);
     cost.weight_grad = pricing.schedule.fused ? price.backward - price.input_grad : price.weight_grad;
-    cost.activations = most.held;
+    cost.activations = most.held + most.down_bytes;  // what was sent stays until its gradient comes back
     cost.weight_inputs = most.held_for_weights;
     pipeline.costs.push_back(cost);
   }
@@ -82,6 +82,9 @@ MemoryUse memory_of(const Pricing& pricing, const Pipeline& pipeline, int positi
     const StagePrice& price = pricing.largest[index(stage)];
     working = std::max(working, pricing.schedule.fused ? price.working : price.working_apart);
     memory.inputs += pricing.stages[index(stage)].fed * pricing.layout.microbatches;
+    // Gradients that were sent stay until the step ends (step_sequence.cpp).
+    if (stage > 0 && pricing.placement.position(stage - 1) != position)
+      memory.activations += pricing.stages[index(stage)].up_bytes * pricing.layout.microbatches;
   }
   memory.activations += working;
   return memory;

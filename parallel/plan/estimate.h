@@ -56,8 +56,8 @@ class ImpossibleLayout : public std::invalid_argument {
 
 struct EstimateOptions {
   std::int64_t batch = 1;  ///< samples of the global batch
-  RunMode mode;
-  Hosts hosts;
+  RunMode mode = {};
+  Hosts hosts = {};
   bool clips = false;  ///< the update waits for the gradient norm
   std::int64_t bucket_bytes = 4 << 20;
   double memory_limit = 0;  ///< bytes of a rank; 0: none

@@ -9,6 +9,7 @@
 #include "kernels/philox.h"
 #include "models/index.h"
 #include "models/op.h"
+#include "parallel/memory/memory_plan.h"
 #include "runtime/program/arena.h"
 
 namespace dml {
@@ -25,11 +26,10 @@ std::int64_t bytes_of(const Value& value) {
 class GraphMemory {
  public:
   GraphMemory(Device& device, const Graph& graph) : device_(device), graph_(graph) {
-    std::int64_t end = sizeof(StepState);
+    std::int64_t end = aligned_bytes(sizeof(StepState));
     for (const Value& value : graph.values()) {
-      end = (end + kBufferAlignment - 1) / kBufferAlignment * kBufferAlignment;
       offsets_.push_back(end);
-      end += bytes_of(value);
+      end += aligned_bytes(bytes_of(value));
     }
     arena_ = Arena(device, end);
     StepState state;

@@ -32,7 +32,7 @@ void expect_same_bits(const Trained& found, const Trained& wanted) {
 class ScheduleTraining : public ::testing::TestWithParam<std::string_view> {};
 
 TEST_P(ScheduleTraining, ComesToTheBitsOf1f1b) {
-  for (const auto& [d, p, m] : {std::array{1, 3, 5}, {2, 2, 3}}) {
+  for (const auto& [d, p, m] : {std::array{1, 3, 5}, {2, 2, 3}, {1, 4, 8}}) {
     SCOPED_TRACE("d=" + std::to_string(d) + " p=" + std::to_string(p) + " m=" + std::to_string(m));
     const Trained wanted = train_on_threads(dropout_gpt(), {d, p, 1, m, "1f1b"});
     expect_same_bits(train_on_threads(dropout_gpt(), {d, p, 1, m, std::string(GetParam())}), wanted);
