@@ -45,6 +45,8 @@ if(NOT DML_SANITIZE)
   dml_script_test(parity.emulated emulated 900 ${DML_CORES} ${parity} --suite gpu --emulator ${CMAKE_BINARY_DIR}/emulator)
   dml_script_test(launch.gpu_errors emulated 600 2 ${DML_PYTHON} tests/launch/gpu_errors.py
                   --binary $<TARGET_FILE:dmltrain> --emulator ${CMAKE_BINARY_DIR}/emulator)
+  dml_script_test(launch.doctor_gpus emulated 300 2 ${DML_PYTHON} tests/launch/doctor.py --binary $<TARGET_FILE:dmltrain>
+                  --emulator ${CMAKE_BINARY_DIR}/emulator)
   set(fault_sweep ${DML_PYTHON} tests/device_emulator/fault_sweep.py --build ${CMAKE_BINARY_DIR})
   dml_script_test(emulator.fault_sweep_all slow 7200 2 ${fault_sweep})
   dml_script_test(parity.gpu gpu 900 1 ${parity} --suite gpu)

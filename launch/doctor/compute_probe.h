@@ -10,8 +10,9 @@
 
 namespace dml {
 
-/// How far an operation of a GPU may be off, relative to the largest element of its result. Sums of these sizes in
-/// another order differ by some 1e-6; a kernel that is wrong, or products that round their operands to TF32, by 1e-3.
+/// How far an operation of a GPU may be off, relative to the largest element of its result (OperationDifference). Sums
+/// of these sizes in another order differ by some 1e-6; a kernel that is wrong, or products that round their operands
+/// to TF32, by 1e-3.
 inline constexpr double kKernelTolerance = 1e-4;
 
 /// Collective. Executes the operations of training small models of every kind on the device that this rank would train

@@ -18,6 +18,9 @@ namespace {
 /// Integers are below this: fewer than the classes and rows of any model that is compared.
 constexpr std::uint32_t kIntegers = 5;
 
+/// Sums may cancel, as the gradient of a bias before a softmax does: then what is left is rounding of their terms.
+constexpr double kOfOperands = 0.1;
+
 std::int64_t bytes_of(const Value& value) {
   return value.shape.num_elements() * static_cast<std::int64_t>(size_of(value.dtype));
 }
@@ -92,22 +95,29 @@ void fill_source(const TensorView& view, const Value& value, ValueId id) {
   }
 }
 
-double difference(const TensorView& found, const TensorView& wanted) {
+double largest_of(const TensorView& view) {
+  double largest = 0;
+  if (!view || view.dtype != DataType::f32) return largest;
+  for (std::int64_t i = 0; i < view.num_elements(); ++i) {
+    if (std::isfinite(view.f32()[i])) largest = std::max(largest, std::abs(static_cast<double>(view.f32()[i])));
+  }
+  return largest;
+}
+
+/// Of elements, by `scale`.
+double difference(const TensorView& found, const TensorView& wanted, double scale) {
   constexpr double kDifferent = std::numeric_limits<double>::infinity();
   if (found.dtype != DataType::f32) {
     return std::memcmp(found.data, wanted.data, wanted.num_bytes()) == 0 ? 0 : kDifferent;
   }
-  double largest = 0, off = 0;
+  double off = 0;
   for (std::int64_t i = 0; i < wanted.num_elements(); ++i) {
     const double a = found.f32()[i], b = wanted.f32()[i];
     if (a == b) continue;
     if (!std::isfinite(a) || !std::isfinite(b)) return kDifferent;
     off = std::max(off, std::abs(a - b));
   }
-  for (std::int64_t i = 0; i < wanted.num_elements(); ++i) {
-    if (std::isfinite(wanted.f32()[i])) largest = std::max(largest, std::abs(static_cast<double>(wanted.f32()[i])));
-  }
-  return off == 0 ? 0 : off / largest;
+  return off == 0 ? 0 : off / scale;
 }
 
 OperationDifference& entry_of(std::vector<OperationDifference>& differences, std::string_view operation) {
@@ -143,12 +153,16 @@ std::vector<OperationDifference> compare_operations(Device& device, Device& refe
       if (id != kNone) device.upload(there.view(id).data, here.view(id).data, here.view(id).num_bytes());
     }
     there.execute(node);
+    double operands = 0;
+    for (const ValueId id : node.inputs) operands = std::max(operands, largest_of(here.view(id)));
     for (const ValueId id : node.outputs) {
       TensorView found = here.view(id);
       room.resize(found.num_bytes());
       device.download(room.data(), there.view(id).data, room.size());
       found.data = room.data();
-      add(differences, node.op->name, id == node.outputs.front() ? 1 : 0, difference(found, here.view(id)), node.name);
+      const double scale = std::max(largest_of(here.view(id)), kOfOperands * operands);
+      add(differences, node.op->name, id == node.outputs.front() ? 1 : 0, difference(found, here.view(id), scale),
+          node.name);
     }
   }
   return differences;

@@ -14,8 +14,10 @@ namespace dml {
 struct OperationDifference {
   std::string operation;  ///< "MatMul"
   int nodes = 0;          ///< that were executed
-  double worst = 0;       ///< largest |a - b| of a tensor / its largest |b|; infinity where integers or NaNs differ
-  std::string where;      ///< the node of the worst
+  /// Largest |a - b| of a tensor / its largest |b|, or a tenth of the largest operand where that is more. Infinity
+  /// where integers or NaNs differ.
+  double worst = 0;
+  std::string where;  ///< the node of the worst
 };
 
 /// Executes the nodes of a training graph one after the other on `reference`, whose memory is the host's, and each of

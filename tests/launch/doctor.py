@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """dmltrain doctor finds faults that are really there, and nothing where there are none.
 
-    tests/launch/doctor.py --binary BINARY [--faulty BINARY] [--mpi]
+    tests/launch/doctor.py --binary BINARY [--faulty BINARY] [--mpi] [--emulator FOLDER]
 """
 
 import argparse
@@ -14,6 +14,10 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "parity"))
+import runner  # noqa: E402  (its folder is known only now)
+
+SKIPPED = 77
 TIME_LIMIT_S = 120
 CHECK_FAILED, USAGE = 1, 2
 MPIRUN = ("mpirun", "--oversubscribe", "--allow-run-as-root", "-np", "4")
@@ -131,6 +135,18 @@ def wrong_loss(doctor, faulty):
     return site
 
 
+def gpus(doctor, emulator):
+    """Emulated ones, of which one leaves a product out."""
+    environment = runner.emulated(emulator, "doctor")
+    report = doctor.examine("--device", "cuda", environment=environment)
+    assert complaints(report, ("error",)) == [], report["findings"]
+    names = {one["operation"] for one in report["devices"][0]["operations"]}
+    assert {"MatMul", "Attention", "Conv", "BatchNormGrad", "CrossEntropyGrad", "Dropout"} <= names, names
+    told = {"EMULATOR_FAIL": "cublasLtMatmul:3:skip"}
+    expect(doctor.examine("--device", "cuda", environment=environment | told, code=CHECK_FAILED), "error", "kernels")
+    return f"{len(names)} operations on each of {len(report['devices'])} GPUs"
+
+
 def processes(doctor):
     mpi = Doctor(doctor.binary, doctor.folder, MPIRUN)
     report = mpi.examine("--threads", 1)
@@ -163,16 +179,22 @@ def main():
     parser.add_argument("--binary", type=Path, required=True)
     parser.add_argument("--faulty", type=Path, help="dmltrain with faults that can be planted")
     parser.add_argument("--mpi", action="store_true", help="ranks as processes, and nothing else")
+    parser.add_argument("--emulator", type=Path, help="folder of the emulated GPU: GPUs, and nothing else")
     options = parser.parse_args()
+    if options.emulator and not (options.emulator / "libcudart.so.13").is_file():
+        print(f"skipped: {options.emulator} holds no emulated GPU: this build is one without CUDA")
+        return SKIPPED
     cases = [clean, few_open_files, one_core, spinning, capped_kernels, full_disk, closed_folder, slow_collectives, bad_input]
     if options.faulty:
         cases.append(partial(wrong_loss, faulty=options.faulty.resolve()))
     if options.mpi:
         cases = [processes, two_hosts]
+    if options.emulator:
+        cases = [partial(gpus, emulator=options.emulator.resolve())]
     for case in cases:
         with tempfile.TemporaryDirectory() as folder:
             said = case(Doctor(options.binary.resolve(), Path(folder)))
-        print(f"{getattr(case, '__name__', 'wrong_loss')}: {said or 'found'}")
+        print(f"{getattr(case, 'func', case).__name__}: {said or 'found'}")
     return 0
 
 
