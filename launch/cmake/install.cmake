@@ -1,6 +1,6 @@
 # `cmake --install build --prefix DIR`: a tree that can be moved. The program finds libraries beside itself (DIR/lib, as
 # in a conda environment), and else where it was linked with them.
-set_target_properties(dmltrain PROPERTIES INSTALL_RPATH "$ORIGIN/../lib" INSTALL_RPATH_USE_LINK_PATH ON)
+set_target_properties(dmltrain PROPERTIES INSTALL_RPATH "$ORIGIN/../lib;${cuda_libraries}" INSTALL_RPATH_USE_LINK_PATH ON)
 install(TARGETS dmltrain RUNTIME DESTINATION bin)
 install(FILES launch/env DESTINATION bin RENAME dmltrain-env)
 # As in the repository, so that links between them lead somewhere.

@@ -23,6 +23,7 @@ SequenceInputs inputs_of(const Partition& partition, const RankTasks& tasks) {
           partition.by_microbatch,
           partition.stages,
           partition.own_stages,
+          partition.orders,
           partition.keeps_output};
 }
 
@@ -35,6 +36,7 @@ StepSequence::StepSequence(const SequenceInputs& inputs)
   find_roots();
   find_in_place_sums();
   find_gradient_sums();
+  find_places();
   write();
 }
 
@@ -117,15 +119,40 @@ void StepSequence::wait_for(std::int32_t id) {
   slots_.push_back({SlotKind::wait, id});
 }
 
-/// What a pass sent is kept until its gradient comes back: by then the peer has asked for it, whatever the schedule. To
-/// wait for what the peer may not have asked for could be to wait for ever: it may itself wait for this rank. So what
-/// has no gradient on its way back, as gradients themselves, is kept until the end of the step.
+/// Where a pass stands in the order of its position: of forward passes, or of those that make input gradients.
+std::int32_t& StepSequence::place_of(Phase phase, int stage, int microbatch) {
+  const std::size_t kind = phase == Phase::forward ? 0 : 1;
+  return places_[(index(stage) * 2 + kind) * in_.graphs.size() + index(microbatch)];
+}
+
+void StepSequence::find_places() {
+  int num_stages = 0;
+  for (const Order& order : in_.orders)
+    for (const Action& action : order) num_stages = std::max(num_stages, action.stage + 1);
+  places_.assign(index(num_stages) * 2 * in_.graphs.size(), -1);
+  for (const Order& order : in_.orders) {
+    for (std::size_t at = 0; at < order.size(); ++at) {
+      const Action& action = order[at];
+      if (action.phase == Phase::forward || action.phase == Phase::input_grad)
+        place_of(action.phase, action.stage, action.microbatch) = static_cast<std::int32_t>(at);
+    }
+  }
+}
+
+/// A sent buffer is kept until something is received from the same peer that comes from the pass that read it, or from
+/// a later one: then the peer has asked for it. To wait for what a peer may not have asked for yet could be to wait for
+/// ever, as it may itself be waiting for this rank. What is never answered is waited for when the step ends.
 void StepSequence::wait_for_answered_sends(const Task& received) {
-  if (received.kind != TaskKind::receive || received.id.phase == Phase::forward) return;
+  if (received.kind != TaskKind::receive) return;
+  const auto stage_beyond = [](const Task& t, bool is_sent) {
+    return t.id.stage + ((t.id.phase == Phase::forward) == is_sent ? 1 : -1);
+  };
+  const std::int32_t made = place_of(received.id.phase, stage_beyond(received, false), received.id.microbatch);
   std::erase_if(open_sends_, [&](std::int32_t id) {
     const Task& send = task(id);
-    const bool is_answered = send.id.phase == Phase::forward && send.id.microbatch == received.id.microbatch &&
-                             send.id.stage == received.id.stage && send.peer == received.peer;
+    if (send.peer != received.peer) return false;
+    const std::int32_t read = place_of(send.id.phase, stage_beyond(send, true), send.id.microbatch);
+    const bool is_answered = read >= 0 && read <= made;
     if (is_answered) wait_for(id);
     return is_answered;
   });

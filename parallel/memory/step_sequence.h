@@ -19,7 +19,8 @@ struct SequenceInputs {
   std::span<const SplitGraph* const> graphs;  ///< by microbatch
   std::span<const int> stages;                ///< by node
   std::span<const int> own_stages;
-  bool keeps_output = false;  ///< the model's output stays readable until the end of the step
+  std::span<const Order> orders;  ///< by pipeline position
+  bool keeps_output = false;      ///< the model's output stays readable until the end of the step
 };
 
 /// The step of a partition whose tasks are `tasks`; refers to both.
@@ -68,6 +69,8 @@ class StepSequence {
   void find_roots();
   void find_in_place_sums();
   void find_gradient_sums();
+  void find_places();
+  std::int32_t& place_of(Phase phase, int stage, int microbatch);
   void write();
   void wait_for(std::int32_t task);
   void wait_for_answered_sends(const Task& received);
@@ -82,6 +85,7 @@ class StepSequence {
   std::vector<Slot> slots_;
   std::vector<std::int32_t> waits_;  ///< by task; -1 before
   std::vector<std::int32_t> open_sends_;
+  std::vector<std::int32_t> places_;  ///< of passes in the orders of their positions, see place_of; -1: there is none
 };
 
 }  // namespace dml

@@ -82,9 +82,6 @@ MemoryUse memory_of(const Pricing& pricing, const Pipeline& pipeline, int positi
     const StagePrice& price = pricing.largest[index(stage)];
     working = std::max(working, pricing.schedule.fused ? price.working : price.working_apart);
     memory.inputs += pricing.stages[index(stage)].fed * pricing.layout.microbatches;
-    // Gradients that were sent stay until the step ends (step_sequence.cpp).
-    if (stage > 0 && pricing.placement.position(stage - 1) != position)
-      memory.activations += pricing.stages[index(stage)].up_bytes * pricing.layout.microbatches;
   }
   memory.activations += working;
   return memory;

@@ -26,7 +26,8 @@ class CpuDevice final : public Device {
   bool shares_host_memory() const override { return true; }
 
   std::byte* allocate(std::int64_t bytes) override {
-    auto* memory = static_cast<std::byte*>(std::aligned_alloc(kBufferAlignment, static_cast<std::size_t>(bytes)));
+    const auto size = static_cast<std::size_t>(aligned_bytes(bytes));
+    auto* memory = static_cast<std::byte*>(std::aligned_alloc(kBufferAlignment, size));
     if (memory == nullptr) throw DeviceError(fmt::format("no memory: {} bytes were asked for", bytes));
     return memory;
   }

@@ -51,7 +51,7 @@ double estimated(const Training& training, const TrainedLayout& layout) {
 }
 
 // The program's buffers leave holes between them and stay until messages are answered, which the estimate does not
-// count: most where weight gradients are passes of their own (18 %).
+// count: most where weight gradients are passes of their own (up to 17 %).
 TEST(PlannedMemory, IsNearThatOfTheProgram) {
   for (const TrainedLayout& layout :
        {TrainedLayout{}, TrainedLayout{.d = 2}, TrainedLayout{.t = 2}, TrainedLayout{.t = 2, .mode = SplitMode::gather},
@@ -61,7 +61,7 @@ TEST(PlannedMemory, IsNearThatOfTheProgram) {
         TrainedLayout{.p = 2, .microbatches = 4, .schedule = "zb-v"},
         TrainedLayout{.d = 2, .p = 2, .t = 2, .microbatches = 4}}) {
     const double ratio = estimated(wide_gpt(), layout) / planned(wide_gpt(), layout);
-    EXPECT_NEAR(ratio, 1, layout.schedule.starts_with("zb") ? 0.19 : 0.10)
+    EXPECT_NEAR(ratio, 1, layout.schedule.starts_with("zb") ? 0.17 : 0.10)
         << "d=" << layout.d << " p=" << layout.p << " t=" << layout.t << " " << layout.schedule;
   }
 }
