@@ -29,6 +29,12 @@ cpu_set_t affinity_of(pid_t process) {
 /// Open MPI's daemon is the parent of its ranks and is not bound itself; other launchers' are not known to be so.
 bool parent_is_launcher() { return std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr; }
 
+/// mpirun of Open MPI 4 sets the first one from --bind-to; that of Open MPI 5 only hands on what is set.
+bool has_binding_policy() {
+  return std::getenv("OMPI_MCA_hwloc_base_binding_policy") != nullptr ||
+         std::getenv("PRTE_MCA_hwloc_default_binding_policy") != nullptr;
+}
+
 std::string cores_text(int cores) { return fmt::format("{} core{}", cores, cores == 1 ? "" : "s"); }
 
 }  // namespace
@@ -77,7 +83,7 @@ CorePlan plan_cores(int asked_threads, int ranks, const LauncherEnvironment& lau
   CPU_ZERO(&of_launcher);
   if (launcher.size > 0 && parent_is_launcher()) of_launcher = affinity_of(getppid());
   facts.launcher = CPU_COUNT(&of_launcher);
-  facts.bound_on_purpose = std::getenv("OMPI_MCA_hwloc_base_binding_policy") != nullptr;
+  facts.bound_on_purpose = has_binding_policy();
   CoreDecision decision = decide_cores(facts);
   if (decision.widen && sched_setaffinity(kSelf, sizeof of_launcher, &of_launcher) != 0) {
     decision.plan.notes = {fmt::format("the launcher bound this process to {}: give mpirun --bind-to none to use {}",

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "kernels/error.h"
+#include "launch/cluster/launcher_end.h"
 #include "runtime/comm/host_watch.h"
 
 namespace dml {
@@ -95,6 +96,7 @@ void report_and_exit(const Failure& failure, const LauncherEnvironment& launcher
   std::fflush(stdout);
   fmt::print(stderr, "{}\n", failure_line(failure, launcher));
   std::fflush(stderr);
+  if (launcher.size > 1 && failure.exit_code == exit_code::kCommunication) end_launcher_later();
   exit_all(failure.exit_code);
 }
 

@@ -43,7 +43,8 @@ class RankError : public std::runtime_error {
 /// Prints "dmltrain: error: ..." and ends this process, and with MPI all others, with the failure's exit code. Where
 /// all ranks fail alike rank 0 speaks for them: the others wait a little, and speak, with their rank, only if they are
 /// still there. A rank that only saw a connection break waits longer, for the one that broke it. Of a lost host one
-/// rank speaks at once: the launcher may be about to end all.
+/// rank speaks at once: the launcher may be about to end all. Where others are lost, the launcher of this host ends
+/// too.
 [[noreturn]] void report_and_exit(const Failure& failure, const LauncherEnvironment& launcher);
 
 /// "dmltrain: error: text", and the rank before the text where it is not rank 0's input error or named already.

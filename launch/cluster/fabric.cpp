@@ -57,6 +57,7 @@ Settings for_nccl(Fabric fabric) {
 Settings for_interface(const std::string& interface, bool has_gpus) {
   if (interface.empty()) return {};
   Settings settings{{"OMPI_MCA_oob_tcp_if_include", interface, "Open MPI's daemons find each other here"},
+                    {"PRTE_MCA_prte_if_include", interface, "the same for Open MPI 5"},
                     {"OMPI_MCA_btl_tcp_if_include", interface, "and so do ranks that talk by TCP"}};
   if (has_gpus) settings.push_back({"NCCL_SOCKET_IFNAME", interface, "where NCCL's ranks find each other"});
   return settings;

@@ -85,8 +85,19 @@ std::string names(const JobRequest& request) {
                     shell_word(request.resume));
 }
 
+std::vector<EnvironmentSetting> launcher_settings(const JobRequest& request) {
+  if (request.launcher != JobLauncher::mpirun) return {};
+  std::vector<EnvironmentSetting> settings{
+      {"OMPI_MCA_orte_execute_quiet", "1", "else mpirun adds ten lines of its own to an error"}};
+  if (request.cpus_per_task > 0) {
+    settings.push_back({"PRTE_MCA_hwloc_default_binding_policy", "core",
+                        "tells ranks under Open MPI 5 that --bind-to is meant: they cannot see it"});
+  }
+  return settings;
+}
+
 std::string environment(const JobRequest& request) {
-  std::vector<EnvironmentSetting> settings;
+  std::vector<EnvironmentSetting> settings = launcher_settings(request);
   if (request.gpus_per_node > 0)
     settings.push_back({"NCCL_DEBUG", "WARN", "NCCL says in the log what it could not use"});
   if (request.nodes > 1) {
@@ -139,7 +150,7 @@ std::string srun_line(const JobRequest& request) {
 
 std::string mpirun_line(const JobRequest& request) {
   const std::string cores = request.cpus_per_task > 0 ? fmt::format(":PE={}", request.cpus_per_task) : "";
-  return fmt::format("launch=(mpirun --quiet -np {} --map-by ppr:{}:node{} --rank-by slot --bind-to {})\n",
+  return fmt::format("launch=(mpirun -np {} --map-by ppr:{}:node{} --rank-by slot --bind-to {})\n",
                      request.nodes * request.tasks_per_node, request.tasks_per_node, cores,
                      request.cpus_per_task > 0 ? "core" : "none");
 }

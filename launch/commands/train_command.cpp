@@ -1,9 +1,11 @@
 #include "launch/commands/train_command.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
+#include <string_view>
 
 #include "launch/commands/compare/predicted_step.h"
 #include "launch/commands/plan/planned_layout.h"
@@ -26,6 +28,24 @@ void refuse_techniques(const Techniques& techniques) {
   if (techniques == Techniques{}) return;
   throw UsageError(fmt::format("{}: modelled by graph, simulate and plan, but not executed yet: leave it out to train",
                                techniques.to_options()));
+}
+
+/// For rank 0 until all ranks have started. One that is killed before that says nothing, and the launcher then ends the
+/// others by this signal.
+void end_at_start(int signal) {
+  constexpr std::string_view kLine =
+      "dmltrain: error: rank 0: ended while the ranks were starting: another rank, or its host, was lost (killed for "
+      "lack "
+      "of memory perhaps), or mpirun was told to end\n";
+  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, kLine.data(), kLine.size());
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+}
+
+void take_signals(bool starts, int rank) {
+  std::signal(SIGUSR1, request_stop);
+  const auto at_start = rank == 0 ? end_at_start : SIG_DFL;
+  std::signal(SIGTERM, starts ? at_start : request_stop);
 }
 
 }  // namespace
@@ -51,9 +71,10 @@ int run_training(Config config) {
   // The file of the run keeps `threads` as it was asked for; the ranks are told the number.
   Config told = config;
   told.threads = cores.threads;
-  for (const int signal : {SIGTERM, SIGUSR1}) std::signal(signal, request_stop);
+  take_signals(world.processes, launcher.rank);
   TrainOutcome outcome;
   run_ranks(told, world, [&](Communicator& comm) {
+    if (world.processes) take_signals(false, launcher.rank);
     const TrainOutcome mine = train(told, comm, comm.rank() == 0 ? &reporter : nullptr);
     if (world.processes || comm.rank() == 0) outcome = mine;
   });

@@ -142,7 +142,8 @@ void probe_software(HostFacts& host) {
 }
 
 std::map<std::string, std::string> probe_environment() {
-  constexpr std::string_view kPrefixes[] = {"OMP_", "GOMP_", "OMPI_MCA_", "UCX_", "NCCL_", "DML_", "SLURM_JOB_"};
+  constexpr std::string_view kPrefixes[] = {"OMP_", "GOMP_", "OMPI_MCA_", "PRTE_MCA_",
+                                            "UCX_", "NCCL_", "DML_",      "SLURM_JOB_"};
   std::map<std::string, std::string> found;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text = *entry;

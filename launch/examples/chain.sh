@@ -20,9 +20,11 @@ log=dmltrain-$job.log
 # Shared by every start of this job: each goes on from the newest checkpoint in it.
 run=runs/chain
 
+export OMPI_MCA_orte_execute_quiet=1  # else mpirun adds ten lines of its own to an error
+
 # Ranks follow each other inside a node, so that the last axis of --order stays there.
 # Ranks are not bound: they share the node's cores.
-launch=(mpirun --quiet -np 8 --map-by ppr:4:node --rank-by slot --bind-to none)
+launch=(mpirun -np 8 --map-by ppr:4:node --rank-by slot --bind-to none)
 
 # An earlier job of the chain, or an earlier start, may have brought the training to its end.
 if [[ -e $run/finished ]]; then

@@ -29,6 +29,7 @@ export NCCL_NET_GDR_LEVEL=PHB  # an adapter reads the GPUs' memory behind the sa
 export FI_MR_CACHE_MONITOR=userfaultfd  # the default monitor can deadlock with CUDA's allocations
 export FI_CXI_DISABLE_HOST_REGISTER=1  # registering host memory with CUDA can deadlock with NCCL
 export OMPI_MCA_oob_tcp_if_include=hsn  # Open MPI's daemons find each other here
+export PRTE_MCA_prte_if_include=hsn  # the same for Open MPI 5
 export OMPI_MCA_btl_tcp_if_include=hsn  # and so do ranks that talk by TCP
 export NCCL_SOCKET_IFNAME=hsn  # where NCCL's ranks find each other
 

@@ -20,14 +20,17 @@ log=dmltrain-$job.log
 # Shared by every start of this job: each goes on from the newest checkpoint in it.
 run=runs/dmltrain-$job
 
+export OMPI_MCA_orte_execute_quiet=1  # else mpirun adds ten lines of its own to an error
+export PRTE_MCA_hwloc_default_binding_policy=core  # tells ranks under Open MPI 5 that --bind-to is meant: they cannot see it
 export OMPI_MCA_pml=ob1  # plain sockets between nodes, shared memory inside
 export OMPI_MCA_btl=^openib,ofi  # nothing to look for but sockets
 export OMPI_MCA_oob_tcp_if_include=eth0  # Open MPI's daemons find each other here
+export PRTE_MCA_prte_if_include=eth0  # the same for Open MPI 5
 export OMPI_MCA_btl_tcp_if_include=eth0  # and so do ranks that talk by TCP
 
 # Ranks follow each other inside a node, so that the last axis of --order stays there.
 # Each rank is bound to 8 cores of its own.
-launch=(mpirun --quiet -np 8 --map-by ppr:4:node:PE=8 --rank-by slot --bind-to core)
+launch=(mpirun -np 8 --map-by ppr:4:node:PE=8 --rank-by slot --bind-to core)
 
 # An earlier job of the chain, or an earlier start, may have brought the training to its end.
 if [[ -e $run/finished ]]; then

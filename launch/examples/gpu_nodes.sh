@@ -32,6 +32,7 @@ export OMPI_MCA_pml=ucx  # RDMA of Mellanox adapters goes through UCX; it fails 
 export OMPI_MCA_btl=^openib  # the driver before UCX, which Open MPI 4 would try and warn of
 export NCCL_IB_TIMEOUT=22  # 17 s before a link counts as lost: large fabrics reroute in seconds
 export OMPI_MCA_oob_tcp_if_include=ib0  # Open MPI's daemons find each other here
+export PRTE_MCA_prte_if_include=ib0  # the same for Open MPI 5
 export OMPI_MCA_btl_tcp_if_include=ib0  # and so do ranks that talk by TCP
 export NCCL_SOCKET_IFNAME=ib0  # where NCCL's ranks find each other
 

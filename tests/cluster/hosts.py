@@ -22,6 +22,7 @@ from pathlib import Path
 SKIPPED = 77
 DEADLINE_S = 3
 GRACE_S = 2  # after the deadline
+LAUNCHER_S = 10  # after the last rank
 TINY = "--model gpt:layers=4,width=32,heads=4,seq=16,vocab=256 --data builtin:text --batch 12 --microbatches 2"
 # Weights and their update are most of a step, so that a moment of it is most likely in the update.
 HEAVY = "--model gpt:layers=4,width=512,heads=4,seq=8,vocab=256 --data builtin:text --batch 4 --microbatches 2"
@@ -86,7 +87,8 @@ exec ip netns exec $name unshare -u sh -c "hostname $name; $*"
     def cut(self, i):
         ip("link", "set", self.link(i), "down")
 
-    def mpirun(self, ranks):
+    def mpirun(self, ranks, on_first_host=False):
+        """mpirun beside the hosts, or on the first of them, where Slurm and people start it."""
         each = ranks // len(self.names)
         places = ",".join(f"{self.net}.{i + 1}:{each}" for i in range(len(self.names)))
         settings = {
@@ -99,7 +101,9 @@ exec ip netns exec $name unshare -u sh -c "hostname $name; $*"
             "oob_tcp_keepalive_probes": 2,
         }
         words = [str(word) for name, value in settings.items() for word in ("--mca", name, value)]
-        return ["mpirun", *words, "-np", str(ranks), "-H", places]
+        inside = f"ip netns exec {self.names[0]} unshare -u sh -c".split() if on_first_host else []
+        command = ["mpirun", *words, "-np", str(ranks), "-H", places]
+        return [*inside, f'hostname {self.names[0]}; exec "$0" "$@"', *command] if inside else command
 
 
 def environment():
@@ -151,11 +155,11 @@ def trains_like_one_host(binary, folder, env, count, layout):
 class Run:
     """A training that runs while the test looks on."""
 
-    def __init__(self, hosts, binary, folder, env, options):
+    def __init__(self, hosts, binary, folder, env, options, on_first_host):
         self.hosts, self.binary, self.folder = hosts, binary, folder / "run"
         self.out, self.err = folder / "out", folder / "err"
         run = f"--deadline {DEADLINE_S} --threads 1 --steps 100000 --run {self.folder}"
-        command = [*hosts.mpirun(len(hosts.names)), str(binary), *options.split(), *run.split()]
+        command = [*hosts.mpirun(len(hosts.names), on_first_host), str(binary), *options.split(), *run.split()]
         with self.out.open("w") as out, self.err.open("w") as err:
             self.process = subprocess.Popen(command, stdout=out, stderr=err, env=env)
 
@@ -174,7 +178,8 @@ class Run:
 
     def is_rank(self, process):
         try:
-            return Path(f"/proc/{process}/exe").resolve() == self.binary
+            is_ours = Path(f"/proc/{process}/exe").resolve() == self.binary
+            return is_ours and Path(f"/proc/{process}/comm").read_text().strip() != "dmltrain-end"
         except OSError:
             return False
 
@@ -216,15 +221,18 @@ def host_vanishes(binary, folder, env, count, phase, victim, how):
     elif count == 4:
         options += " --d 2"
     with Hosts(count, folder) as hosts:
-        run = Run(hosts, binary, folder, env, options)
+        # Where the link is gone, mpirun goes on telling the daemon behind it to end, until a rank beside it ends mpirun.
+        is_cut = how == "cut off"
+        run = Run(hosts, binary, folder, env, options, on_first_host=is_cut)
         try:
             run.wait_for(moment(run, victim))
-            (hosts.kill if how == "killed" else hosts.cut)(victim)
-            # Where the link is gone, mpirun goes on telling the daemon behind it to end: not a matter of the ranks.
-            launcher_too = how == "killed"
-            seconds = run.seconds_to_end(DEADLINE_S + GRACE_S, launcher_too)
-            left = run.left(launcher_too)
+            (hosts.cut if is_cut else hosts.kill)(victim)
+            seconds = run.seconds_to_end(DEADLINE_S + GRACE_S, launcher_too=not is_cut)
+            left = run.left(launcher_too=not is_cut)
             assert not left, f"{len(left)} processes are left after {seconds:.1f} s; {run.said()}"
+            run.seconds_to_end(LAUNCHER_S, launcher_too=True)
+            left = run.left(launcher_too=True)
+            assert not left, f"mpirun or a daemon is left {LAUNCHER_S} s after the ranks: {left}; {run.said()}"
             assert run.process.poll() != 0, "mpirun ended with 0"
             lines = [line for line in run.err.read_text().splitlines() if "dmltrain: error" in line]
             assert len(lines) == 1 or not speaks, f"{len(lines)} lines of error; {run.said()}"

@@ -18,6 +18,7 @@ import runner  # noqa: E402  (its folder is known only now)
 
 TIME_LIMIT_S = 60
 USAGE, NOT_FINITE = 2, 3
+KILLED = 128 + 9
 
 
 @dataclass
@@ -27,6 +28,7 @@ class Case:
     words: tuple = ()  # what the line must hold
     code: int = USAGE
     processes: int = 0  # ranks started by mpirun; 0: none
+    beside: tuple = ()  # what mpirun starts as one more rank
 
 
 def model(name, data=None, steps=2):
@@ -125,6 +127,8 @@ MPI_CASES = [
     Case("fewer samples than microbatches", model("gpt_tiny.ts17") + " --d 2 --microbatches 3", ("4", "3"), processes=2),
     Case("option is unknown", "--bogus 3", ("bogus",), processes=4),
     Case("loss is not finite", model("gpt_tiny.ts17", steps=20) + " --optimizer sgd --lr 1e30 --d 2 --p 2", ("step",), NOT_FINITE, processes=4),
+    Case("rank is killed while the ranks start", model("gpt_tiny.ts17") + " --d 2", ("rank 0", "starting"), KILLED, processes=1,
+         beside=("sh", "-c", "sleep 1; kill -KILL $$")),
 ]  # fmt: skip
 
 
@@ -186,6 +190,8 @@ def try_case(case, binary, folder):
     options = case.options.replace("FOLDER", str(folder)).replace("FIXTURES", str(runner.FIXTURES)).split()
     launcher = ["mpirun", "-np", str(case.processes)] if case.processes else []
     command = [*launcher, str(binary), *options, *([] if is_command(options) else ["--run", str(run)])]
+    if case.beside:
+        command += [":", "-np", "1", *case.beside]
     before = sorted(folder.rglob("*"))
     try:
         result = subprocess.run(command, cwd=folder, env=runner.ENVIRONMENT, capture_output=True, text=True,

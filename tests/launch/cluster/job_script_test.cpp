@@ -69,9 +69,10 @@ TEST(JobScript, SrunStartsRanksThroughPmix) {
 
 TEST(JobScript, MpirunStartsAsManyOnEachNode) {
   JobRequest request = two_gpu_nodes();
-  EXPECT_TRUE(holds(job_script(request), "mpirun --quiet -np 16 --map-by ppr:8:node --rank-by slot --bind-to none"));
+  EXPECT_TRUE(holds(job_script(request), "mpirun -np 16 --map-by ppr:8:node --rank-by slot --bind-to none"));
   request.cpus_per_task = 12;
   EXPECT_TRUE(holds(job_script(request), "--map-by ppr:8:node:PE=12 --rank-by slot --bind-to core"));
+  EXPECT_TRUE(holds(job_script(request), "export PRTE_MCA_hwloc_default_binding_policy=core  # "));
 }
 
 TEST(JobScript, AChainFollowsItselfInOneLog) {
