@@ -62,6 +62,10 @@ cudaError_t enqueue(cudaStream_t stream, Operation operation);
 int injected(const char* api);
 inline constexpr int kLeftOut = 0x3fff;  // no code of any library
 
+/// The stream of a call, or, where a test leaves it out (EMULATOR_LEAVE_OUT), one that nothing waits for. Calls are
+/// told apart by where the program makes them, launches by their kernel.
+cudaStream_t stream_of_call(const char* what, cudaStream_t given, bool is_kernel = false);
+
 /// What an entry point returns that was told to fail, or to be left out.
 template <typename Status>
 Status status_of(int injected) {

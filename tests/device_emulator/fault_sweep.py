@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Lets calls of CUDA, cublasLt, cuDNN and NCCL fail, one a run, in a training of three steps on two ranks.
 
-    tests/device_emulator/fault_sweep.py [--per-api N] [--only TEXT] [--draw N --seed S] [--late] [--build DIR] [--list]
+    tests/device_emulator/fault_sweep.py [--per-api N] [--only TEXT] [--draw N --seed S] [--late] [--build DIR] [--list] [--report FILE]
 
 A clean run counts the calls of each entry point. Then N of them (the first, the last, and some between) fail in turn, on
 each rank. Each run must end with exit code 4 or 5, say in one line which call failed on which rank, and leave no process.
@@ -9,6 +9,7 @@ With --late the calls come 50 ms late instead, and nothing may change. Prints on
 """
 
 import argparse
+import datetime
 import json
 import random
 import re
@@ -16,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,6 +53,7 @@ def parse_arguments():
     parser.add_argument("--seed", help="what draws them (default: the commit)")
     parser.add_argument("--late", action="store_true", help="calls come late instead of failing")
     parser.add_argument("--list", action="store_true", help="only name the calls")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write the result there, as Markdown")
     return parser.parse_args()
 
 
@@ -149,6 +150,19 @@ def judge_late(code, errors, losses, expected):
     return "" if losses == expected else f"losses {losses} instead of {expected}"
 
 
+def report_of(arguments, rows):
+    """`rows`: entry point, call, of how many, rank, exit code, what is wrong."""
+    good = sum(not fault for *_, fault in rows)
+    lines = [f"# One call {'comes late' if arguments.late else 'fails'}, in each run of a training on two ranks", "",
+             f"- commit: {commit()[:7]}", f"- date: {datetime.date.today()}",
+             f"- command: tests/device_emulator/fault_sweep.py --model {arguments.model} --layout {arguments.layout} "
+             f"--per-api {arguments.per_api}{' --late' if arguments.late else ''}",
+             f"- runs: {len(rows)}, of {len({row[0] for row in rows})} entry points; as they should: {good}", "",
+             "| entry point | call | rank | exit code | |", "|---|---|---|---|---|"]  # fmt: skip
+    lines += [f"| {api} | {n} of {count} | {rank} | {code} | {fault or 'ok'} |" for api, n, count, rank, code, fault in rows]
+    return "\n".join(lines) + "\n"
+
+
 def main():
     arguments = parse_arguments()
     if not (arguments.build / "emulator" / "libnccl.so.2").exists():
@@ -164,18 +178,21 @@ def main():
     if arguments.list:
         print("\n".join(f"{api} call {n} of {counts[api]}, rank {rank}" for api, n, rank in runs))
         return 0
-    outcomes = Counter()
+    rows = []
     for api, n, rank in runs:
         begin = time.monotonic()
         setting = {"EMULATOR_DELAY": f"{api}:{n}:50"} if arguments.late else {"EMULATOR_FAIL": f"{api}:{n}:{code_of(api)}"}
         with tempfile.TemporaryDirectory() as folder:
             code, errors, losses = trainer.run(Path(folder), {rank: setting})
         fault = judge_late(code, errors, losses, expected) if arguments.late else judge(api, rank, code, errors)
-        outcomes[not fault] += 1
+        rows.append((api, n, counts[api], rank, code, fault))
         line = f"{'OFF' if fault else 'ok '} {api} call {n} of {counts[api]}, rank {rank}"
         print(f"{line}  exit {code}  {time.monotonic() - begin:.1f} s  {fault}", flush=True)
-    print(f"{outcomes[True]} of {len(runs)}")
-    return 0 if outcomes[True] == len(runs) else 1
+    if arguments.report:
+        arguments.report.write_text(report_of(arguments, rows))
+    good = sum(not fault for *_, fault in rows)
+    print(f"{good} of {len(runs)}")
+    return 0 if good == len(runs) else 1
 
 
 if __name__ == "__main__":

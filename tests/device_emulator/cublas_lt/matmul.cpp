@@ -345,7 +345,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
   p.d = d;
   p.workspace = workspace;
   if (const auto status = prepare(p, alpha, beta, algorithm, workspace_bytes)) return status;
-  return submit(p, stream);
+  return submit(p, dml::emulator::stream_of_call("cublasLtMatmul", stream));
 }
 
 }  // extern "C"

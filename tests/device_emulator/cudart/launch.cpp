@@ -49,7 +49,7 @@ cudaError_t launch(const void* function, dim3 grid, dim3 block, void** arguments
   const char* name = found.name.c_str();
   static thread_local std::uint64_t number = 0;
   const std::uint64_t seed = number++;
-  return enqueue(stream, operation(name, {}, [=] {
+  return enqueue(stream_of_call(name, stream, true), operation(name, {}, [=] {
                    run_grid({kernel, name, grid, block, shared_bytes, seed}, packed->data());
                  }));
 }

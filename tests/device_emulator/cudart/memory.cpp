@@ -196,8 +196,8 @@ cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpy
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
   DML_ENTER("cudaMemcpyAsync");
-  return failed(
-      dml::emulator::start_copy("cudaMemcpyAsync", dml::emulator::flat(to, from, bytes), kind, stream, false));
+  return failed(dml::emulator::start_copy("cudaMemcpyAsync", dml::emulator::flat(to, from, bytes), kind,
+                                          dml::emulator::stream_of_call("cudaMemcpyAsync", stream), false));
 }
 
 cudaError_t cudaMemcpy2DAsync(void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch,
@@ -222,7 +222,8 @@ cudaError_t cudaMemset(void* to, int value, std::size_t bytes) {
 
 cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t stream) {
   DML_ENTER("cudaMemsetAsync");
-  return failed(dml::emulator::start_fill("cudaMemsetAsync", to, value, bytes, stream));
+  return failed(dml::emulator::start_fill("cudaMemsetAsync", to, value, bytes,
+                                          dml::emulator::stream_of_call("cudaMemsetAsync", stream)));
 }
 
 }  // extern "C"

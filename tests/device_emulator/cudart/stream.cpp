@@ -134,7 +134,7 @@ cudaError_t cudaStreamGetDevice(cudaStream_t handle, int* device) {
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned) {
   DML_ENTER("cudaStreamWaitEvent");
-  CUstream_st* stream = dml::emulator::find_stream(handle);
+  CUstream_st* stream = dml::emulator::find_stream(dml::emulator::stream_of_call("cudaStreamWaitEvent", handle));
   if (stream == nullptr || !dml::emulator::is_event(event)) return failed(cudaErrorInvalidResourceHandle);
   return failed(dml::emulator::wait_for_event(*stream, *event));
 }
@@ -166,7 +166,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle) {
   DML_ENTER("cudaEventRecord");
-  CUstream_st* stream = dml::emulator::find_stream(handle);
+  CUstream_st* stream = dml::emulator::find_stream(dml::emulator::stream_of_call("cudaEventRecord", handle));
   if (stream == nullptr || !dml::emulator::is_event(event)) return failed(cudaErrorInvalidResourceHandle);
   return failed(dml::emulator::record(*event, *stream));
 }

@@ -220,7 +220,7 @@ cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream) {
   if (dml::emulator::device_of(stream) != handle->device) {
     return refuse(CUDNN_STATUS_BAD_PARAM_STREAM_MISMATCH, "the stream is of another device than the handle");
   }
-  handle->stream = stream;
+  handle->stream = dml::emulator::stream_of_call("cudnnSetStream", stream);
   return CUDNN_STATUS_SUCCESS;
 }
 size_t cudnnGetVersion() { return CUDNN_VERSION; }

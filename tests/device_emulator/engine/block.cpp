@@ -1,6 +1,7 @@
 #include "tests/device_emulator/engine/block.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -12,8 +13,10 @@
 
 #include "tests/device_emulator/emulator.h"
 #include "tests/device_emulator/engine/fiber.h"
+#include "tests/device_emulator/engine/memory.h"
 #include "tests/device_emulator/engine/settings.h"
-#include "tests/device_emulator/engine/shared_memory.h"
+#include "tests/device_emulator/engine/shared/shared_memory.h"
+#include "tests/device_emulator/engine/shared/shared_races.h"
 
 namespace dml::emulator {
 
@@ -57,6 +60,7 @@ class Runner {
   void wait_for_block(const Site& site);
   int vote(bool predicate, Vote vote, const Site& site);
   const std::uint64_t* exchange(unsigned mask, std::uint64_t value, unsigned& present);
+  void note_access(const void* address, std::size_t bytes, bool is_write);
   const Launch* launch() const { return launch_; }
 
  private:
@@ -72,6 +76,8 @@ class Runner {
   void release_barrier();
   void complete(unsigned first, Meeting& meeting);
   Meeting& meeting_of(Warp& warp, unsigned mask);
+  void check_shared_access(std::size_t offset, std::size_t bytes, bool is_write);
+  void check_device_access(const void* address, std::size_t bytes, bool is_write);
   [[noreturn]] void stuck();
   static Thread& running() { return static_cast<Thread&>(*running_thread); }
 
@@ -93,18 +99,14 @@ class Runner {
   int votes_[3] = {};
   int results_[3] = {};
   SharedMemory shared_;
+  SharedRaces races_;
+  std::array<Allocation, 8> known_allocations_;  // that accesses were in lately
+  std::size_t next_known_ = 0;
   std::mt19937_64 random_;
 };
 
 thread_local std::unique_ptr<Runner> owned_runner;
 __thread Runner* runner;  // the same, without a look whether it is initialised
-
-// A barrier that a test leaves out, to see whether it is missed.
-bool is_left_out(const Site& site) {
-  const std::string& barrier = settings().skip_barrier;
-  const std::string place = std::string(site.file) + ":" + std::to_string(site.line);
-  return place.size() >= barrier.size() && place.compare(place.size() - barrier.size(), barrier.size(), barrier) == 0;
-}
 
 std::string text_of(const Site& site) {
   return " " + std::string(site.file) + ":" + std::to_string(site.line) + ":" + std::to_string(site.column);
@@ -124,6 +126,7 @@ void Runner::run(const Launch& launch, const void* arguments) {
   std::iota(start_order_.begin(), start_order_.end(), 0u);
   if (order == Order::reverse) std::reverse(start_order_.begin(), start_order_.end());
   shared_.prepare(*launch.kernel, launch.dynamic_shared_bytes);
+  known_allocations_.fill({});
   running_block = {{}, launch.block, launch.grid, shared_.dynamic()};
   unsigned x = 0, y = 0, z = 0;
   for (unsigned i = 0; i < num_threads_; ++i) {
@@ -158,6 +161,7 @@ void Runner::run(const Launch& launch, const void* arguments) {
 void Runner::run_block(uint3 index) {
   running_block.index = index;
   shared_.poison();
+  races_.begin_block(shared_.bytes(), (num_threads_ + kLanes - 1) / kLanes);
   reset_block();
   work(main_);
   if (const std::string fault = shared_.fault(); !fault.empty()) violation(fault);
@@ -292,6 +296,7 @@ void Runner::release_barrier() {
     }
   }
   num_at_barrier_ = 0;
+  races_.pass_barrier();
   std::copy(std::begin(votes_), std::end(votes_), std::begin(results_));
   votes_[0] = 0, votes_[1] = 1, votes_[2] = 0;
 }
@@ -341,6 +346,7 @@ void Runner::complete(unsigned first, Meeting& meeting) {
   meeting.present = meeting.unread = meeting.arrived;
   meeting.arrived = 0;
   ++meeting.turn;
+  races_.pass_warp_operation(first / kLanes);
 }
 
 const std::uint64_t* Runner::exchange(unsigned mask, std::uint64_t value, unsigned& present) {
@@ -362,6 +368,35 @@ const std::uint64_t* Runner::exchange(unsigned mask, std::uint64_t value, unsign
   return values;
 }
 
+void Runner::check_shared_access(std::size_t offset, std::size_t bytes, bool is_write) {
+  const SharedRaces::Race race = races_.note(running().linear, offset, bytes, is_write);
+  if (!race.is_found) return;
+  const uint3& other = threads_[race.other].index;
+  violation(std::string("race in shared memory: ") + (is_write ? "written" : "read") + " here, " +
+            (race.other_wrote ? "written" : "read") + " by thread (" + std::to_string(other.x) + ", " +
+            std::to_string(other.y) + ", " + std::to_string(other.z) + ") with no barrier between");
+}
+
+void Runner::check_device_access(const void* address, std::size_t bytes, bool is_write) {
+  const auto* begin = static_cast<const char*>(address);
+  for (const Allocation& known : known_allocations_) {
+    if (begin >= known.begin && begin + bytes <= known.begin + known.bytes) return;
+  }
+  if (const std::string fault = range_fault(address, bytes); !fault.empty()) {
+    violation(std::to_string(bytes) + " bytes are " + (is_write ? "written" : "read") + " at a place that " + fault);
+  }
+  known_allocations_[next_known_++ % known_allocations_.size()] = allocation_of(address);
+}
+
+void Runner::note_access(const void* address, std::size_t bytes, bool is_write) {
+  if (launch_ == nullptr || running_thread == nullptr) return;  // host code of the kernels' library
+  if (const auto offset = shared_.offset_of(address)) {
+    check_shared_access(*offset, bytes, is_write);
+  } else if (is_device_memory(address)) {
+    check_device_access(address, bytes, is_write);
+  }
+}
+
 }  // namespace
 
 void run_grid(const Launch& launch, const void* arguments) {
@@ -377,13 +412,14 @@ long long clock_of_device() {
       .count();
 }
 
-void wait_for_block(const Site& site) {
-  if (!settings().skip_barrier.empty() && is_left_out(site)) return;
-  runner->wait_for_block(site);
-}
+void wait_for_block(const Site& site) { runner->wait_for_block(site); }
 int vote_of_block(bool predicate, Vote vote, const Site& site) { return runner->vote(predicate, vote, site); }
 const std::uint64_t* exchange_in_warp(unsigned mask, std::uint64_t value, unsigned& present) {
   return runner->exchange(mask, value, present);
+}
+
+void note_access(const void* address, std::size_t bytes, bool is_write) {
+  if (runner != nullptr) runner->note_access(address, bytes, is_write);
 }
 
 const char* running_place(char* text, std::size_t bytes) {

@@ -13,6 +13,7 @@
 
 #include "tests/device_emulator/emulator.h"
 #include "tests/device_emulator/engine/block.h"
+#include "tests/device_emulator/engine/left_out.h"
 #include "tests/device_emulator/engine/memory.h"
 #include "tests/device_emulator/engine/settings.h"
 #include "tests/device_emulator/engine/stream.h"
@@ -74,6 +75,7 @@ void write_counts() {
 
 void report() {
   if (!settings().count_file.empty()) write_counts();
+  if (!settings().sites_file.empty()) write_sites();
   if (!settings().leaks) return;
   const std::string memory = leaked_memory();
   const std::string handles = leaked_handles();
@@ -85,6 +87,7 @@ void report() {
 }  // namespace
 
 int injected(const char* api) {
+  if (is_call_left_out(api)) return kLeftOut;
   auto& all = injection();
   if (!all.active) return 0;
   std::unique_lock lock(all.mutex);
@@ -105,7 +108,7 @@ bool injected_async(const char* api) {
   return failure != nullptr && failure->value == "async";
 }
 
-int injected_fault() { return injected("operation"); }
+int injected_fault() { return injection().active ? injected("operation") : 0; }
 
 void violation(const std::string& what) {
   char place[400];

@@ -11,6 +11,9 @@
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
 #endif
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#endif
 
 // What a call must preserve (System V ABI, x86-64): six registers, and the control words of the floating point units,
 // which no kernel changes. The return address is taken from the other stack.
@@ -80,10 +83,17 @@ Fiber::Fiber(std::size_t stack_bytes, void (*entry)(void*), void* argument)
   top -= 6;
   std::memset(top, 0, 6 * sizeof(void*));
   stack_pointer_ = top;
+#if defined(__SANITIZE_THREAD__)
+  known_as_ = __tsan_create_fiber(0);
+#endif
 }
 
 Fiber::~Fiber() {
-  if (pages_ != nullptr) munmap(pages_, bytes_);
+  if (pages_ == nullptr) return;
+  munmap(pages_, bytes_);
+#if defined(__SANITIZE_THREAD__)
+  __tsan_destroy_fiber(known_as_);
+#endif
 }
 
 void Fiber::begin() {
@@ -106,6 +116,10 @@ void Fiber::switch_to(Fiber& next) {
 #endif
   announce_switch(&fake_stack_, next.bottom_, next.usable_bytes_);
   entering = &next;
+#if defined(__SANITIZE_THREAD__)
+  if (pages_ == nullptr) known_as_ = __tsan_get_current_fiber();
+  __tsan_switch_to_fiber(next.known_as_, 0);
+#endif
   dml_emulator_switch(&stack_pointer_, next.stack_pointer_);
   finish_switch(fake_stack_);
 }

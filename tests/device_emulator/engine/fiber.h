@@ -29,6 +29,7 @@ class Fiber {
   void* fake_stack_ = nullptr;    // AddressSanitizer's
   const void* bottom_ = nullptr;  // of the usable stack, for AddressSanitizer
   std::size_t usable_bytes_ = 0;
+  void* known_as_ = nullptr;  // ThreadSanitizer's
 };
 
 }  // namespace dml::emulator

@@ -21,8 +21,12 @@ namespace dml::emulator {
 namespace {
 
 constexpr std::size_t kPage = 4096;
-constexpr std::size_t kAlignment = 256;                  // what cudaMalloc promises
+constexpr std::size_t kAlignment = 256;  // what cudaMalloc promises
+#if defined(__SANITIZE_THREAD__)
+constexpr std::size_t kReserved = std::size_t{1} << 36;  // ThreadSanitizer leaves few addresses
+#else
 constexpr std::size_t kReserved = std::size_t{1} << 40;  // of addresses, for each device
+#endif
 constexpr std::size_t kMostFilled = std::size_t{256} << 20;
 constexpr std::uint16_t kFresh = 0xfff5;  // a NaN as bf16, and twice as float; no result of arithmetic
 constexpr unsigned char kGuard = 0xfd;

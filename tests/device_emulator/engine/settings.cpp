@@ -55,7 +55,8 @@ Settings read() {
   all.driver_version = static_cast<int>(number_of("EMULATOR_DRIVER", 0));
   all.kernels = text_of("EMULATOR_KERNELS", "");
   all.fail = text_of("EMULATOR_FAIL", "");
-  all.skip_barrier = text_of("EMULATOR_SKIP_BARRIER", "");
+  all.leave_out = text_of("EMULATOR_LEAVE_OUT", "");
+  all.sites_file = text_of("EMULATOR_SITES", "");
   all.delay = text_of("EMULATOR_DELAY", "");
   all.count_file = text_of("EMULATOR_COUNT", "");
   all.protect = number_of("EMULATOR_PROTECT", 0) != 0;

@@ -20,7 +20,8 @@ struct Settings {
   std::string model;                 ///< EMULATOR_MODEL: v100, a100 or h100
   std::string kernels;               ///< EMULATOR_KERNELS: libraries of emulated kernels, separated by ':'
   std::string fail;                  ///< EMULATOR_FAIL: api:n:code, separated by ','
-  std::string skip_barrier;          ///< EMULATOR_SKIP_BARRIER: file:line of a __syncthreads() that does nothing
+  std::string leave_out;             ///< EMULATOR_LEAVE_OUT: a site, as EMULATOR_SITES names it
+  std::string sites_file;            ///< EMULATOR_SITES: where the sites that were reached are named, at exit
   int driver_version = 0;            ///< EMULATOR_DRIVER, as 12040; 0: as the runtime's
   std::string delay;                 ///< EMULATOR_DELAY: api:n:milliseconds, separated by ','
   std::string count_file;            ///< EMULATOR_COUNT: where the calls of every entry point are counted, at exit

@@ -44,6 +44,19 @@ int vote_of_block(bool predicate, Vote vote, const Site& site);
 /// `present`: the lanes that took part.
 const std::uint64_t* exchange_in_warp(unsigned mask, std::uint64_t value, unsigned& present);
 
+/// Kernels whose accesses are watched tell each of them before it is made: two threads that use one byte of shared
+/// memory with no barrier between, and an access out of bounds, are violations.
+void note_access(const void* address, std::size_t bytes, bool is_write);
+
+/// Numbered places of the kernels' sources that tests can leave out (mutable_kernels.py).
+inline constexpr int kMostPlaces = 1024;
+extern const int place_left_out;
+extern bool places_reached[kMostPlaces];
+inline bool is_left_out(int place) {
+  places_reached[place] = true;
+  return place == place_left_out;
+}
+
 /// Nanoseconds of a clock that only goes forward.
 long long clock_of_device();
 

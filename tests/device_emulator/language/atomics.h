@@ -2,18 +2,19 @@
 // run on several threads of the operating system.
 #pragma once
 
-#include <atomic>
 #include <type_traits>
 
 namespace dml::emulator {
 
+// Not watched, where accesses of kernels are: atomic operations race with none.
 template <typename T, typename Change>
-T change_atomically(T* address, Change change) {
-  std::atomic_ref<T> place(*address);
-  T value = place.load(std::memory_order_relaxed);
-  while (!place.compare_exchange_weak(value, change(value), std::memory_order_relaxed)) {
+__attribute__((no_sanitize_thread)) T change_atomically(T* address, Change change) {
+  T value;
+  __atomic_load(address, &value, __ATOMIC_RELAXED);
+  for (;;) {
+    T next = change(value);
+    if (__atomic_compare_exchange(address, &value, &next, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) return value;
   }
-  return value;
 }
 
 }  // namespace dml::emulator

@@ -198,6 +198,7 @@ ncclResult_t put(ncclComm* handle, Transfer transfer, cudaStream_t stream) {
   const char* const api = name_of(transfer.kind);
   const int code = injected(api);
   if (code == kLeftOut) return ncclSuccess;
+  stream = stream_of_call(api, stream);
   auto error = static_cast<ncclResult_t>(code);
   if (error == ncclSuccess) error = check_ready(handle, api);
   if (error == ncclSuccess) error = check_transfer(transfer, *handle->communicator, stream);

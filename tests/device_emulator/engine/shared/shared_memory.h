@@ -4,10 +4,11 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "tests/device_emulator/engine/shared_variables.h"
+#include "tests/device_emulator/engine/shared/shared_variables.h"
 #include "tests/device_emulator/engine/thread.h"
 
 namespace dml::emulator {
@@ -21,6 +22,11 @@ class SharedMemory {
   /// What is wrong with it after a block, or an empty string.
   std::string fault() const;
   void* dynamic() const { return dynamic_.get(); }
+
+  /// Of all shared memory of the block, its variables behind what is dynamic.
+  std::size_t bytes() const;
+  /// Place of an address in it; nothing where the address is none of it.
+  std::optional<std::size_t> offset_of(const void* address) const;
 
  private:
   struct Free {

@@ -1,4 +1,4 @@
-#include "tests/device_emulator/engine/shared_memory.h"
+#include "tests/device_emulator/engine/shared/shared_memory.h"
 
 #include <link.h>
 
@@ -61,6 +61,25 @@ void SharedMemory::poison() {
   if (dynamic_bytes_ == 0) return;
   std::memset(dynamic_.get(), kPoison, dynamic_bytes_);
   std::memset(static_cast<char*>(dynamic_.get()) + dynamic_bytes_, kGuard, kGuardBytes);
+}
+
+std::size_t SharedMemory::bytes() const {
+  std::size_t bytes = dynamic_bytes_;
+  for (const SharedVariable& variable : variables_) bytes += variable.bytes;
+  return bytes;
+}
+
+std::optional<std::size_t> SharedMemory::offset_of(const void* address) const {
+  const auto* place = static_cast<const char*>(address);
+  const auto* dynamic = static_cast<const char*>(dynamic_.get());
+  if (place >= dynamic && place < dynamic + dynamic_bytes_) return static_cast<std::size_t>(place - dynamic);
+  std::size_t before = dynamic_bytes_;
+  for (const SharedVariable& variable : variables_) {
+    const char* const begin = static_ + variable.offset;
+    if (place >= begin && place < begin + variable.bytes) return before + static_cast<std::size_t>(place - begin);
+    before += variable.bytes;
+  }
+  return std::nullopt;
 }
 
 std::string SharedMemory::fault() const {

@@ -1,4 +1,4 @@
-#include "tests/device_emulator/engine/shared_variables.h"
+#include "tests/device_emulator/engine/shared/shared_variables.h"
 
 #include <dlfcn.h>
 #include <elf.h>
