@@ -30,7 +30,8 @@ OperationCases unary_cases() {
   for (const std::string_view operation : {"Relu", "Neg", "Abs"}) {
     cases.push_back({operation, {whole({40}, -2, 2, DataType::f32)}, {}, kExact});
   }
-  for (const std::string_view operation : {"Neg"}) cases.push_back({operation, {whole({33}, -9, 9)}, {}, kExact});
+  for (const std::string_view operation : {"Neg", "Abs"})
+    cases.push_back({operation, {whole({33}, -9, 9)}, {}, kExact});
   for (const Shape& shape : kLengths) {
     for (const char* form : {"none", "tanh"}) {
       cases.push_back({"Gelu", {real(shape, -5, 5)}, with({{"approximate", form}})});

@@ -144,6 +144,8 @@ OperationCases dropout_cases() {
                      drop(0.5, 2).set("sample_rows", std::int64_t{2}).set("shard", Ints{1, 3, 4, 1, 1, 3})});
     cases.push_back({operation, {real({3, 5, 12})}, drop(0.5, 4).set("shard", Ints{2, 3, 4, 2, 1, 3})});
     cases.push_back({operation, {real({3, 4, 5})}, drop(0.5, 4).set("shard", Ints{1, 1, 9, 2, 7, 9})});
+    // A block that begins between two counters, at a whole pack of this part.
+    cases.push_back({operation, {real({2, 12})}, drop(0.5, 4).set("shard", Ints{1, 2, 8, 1, 2, 8})});
   }
   return cases;
 }

@@ -40,15 +40,19 @@ class DeviceMemory {
   std::byte* data_;
 };
 
+/// Inputs end where their memory does: a device that knows its allocations then sees a read behind the end.
+enum class Guards { around, before };
+
 /// A tensor in a device's memory between guard bytes; its elements are written and read as doubles. `bytes` is the
 /// host's image of it, guards included.
 class Guarded {
  public:
-  Guarded(Device& device, const TypedShape& type)
+  Guarded(Device& device, const TypedShape& type, Guards guards = Guards::around)
       : device_(&device),
         type_(type),
         used_(size_of(type.dtype) * static_cast<std::size_t>(type.shape.num_elements())),
-        bytes_(used_ + 2 * kGuard, kPattern),
+        behind_(guards == Guards::around ? kGuard : 0),
+        bytes_(kGuard + used_ + static_cast<std::size_t>(behind_), kPattern),
         memory_(std::make_unique<DeviceMemory>(device, bytes_.size())) {
     upload();
   }
@@ -59,7 +63,7 @@ class Guarded {
   bool guards_are_intact() const {
     const auto is_pattern = [](unsigned char byte) { return byte == kPattern; };
     return std::all_of(bytes_.begin(), bytes_.begin() + kGuard, is_pattern) &&
-           std::all_of(bytes_.end() - kGuard, bytes_.end(), is_pattern);
+           std::all_of(bytes_.end() - behind_, bytes_.end(), is_pattern);
   }
 
   void write(const std::vector<double>& elements) {
@@ -114,6 +118,7 @@ class Guarded {
   Device* device_;
   TypedShape type_;
   std::size_t used_;
+  std::ptrdiff_t behind_;
   std::vector<unsigned char> bytes_;
   std::unique_ptr<DeviceMemory> memory_;
 };
@@ -284,7 +289,8 @@ class Execution {
     const FloatOperands& floats = float_operands(case_.operation);
     for (std::size_t i = 0; i < operands_.size(); ++i) {
       const ValueId id = ids_[i];
-      in_.emplace_back(device_, id == kNone ? TypedShape{DataType::f32, {0}} : stored(id, floats.inputs, i));
+      in_.emplace_back(device_, id == kNone ? TypedShape{DataType::f32, {0}} : stored(id, floats.inputs, i),
+                       Guards::before);
       if (id != kNone) in_.back().write(operands_[i].elements);
     }
     const auto& outputs = graph_.node(node_).outputs;

@@ -69,5 +69,15 @@ TEST_F(CudaGather, AnIndexOutOfRangeIsAFaultAndGivesZeros) {
   EXPECT_EQ(fault().limit, 4);
 }
 
+TEST_F(CudaGather, AnIndexBelowTheTableIsAFault) {
+  const GatherShape shape{1, 4, 1, 2, {}, 0};
+  auto* const y = allocate_elems<float>(2);
+  cuda::gather(y, upload(std::vector<float>{1, 2, 3, 4}), upload(std::vector<std::int64_t>{-5, 2}), shape,
+               sizeof(float), queue());
+  EXPECT_EQ(download(y, 2), (std::vector<float>{0, 3}));
+  EXPECT_EQ(fault().kind, cuda::Fault::index);
+  EXPECT_EQ(fault().value, -5);
+}
+
 }  // namespace
 }  // namespace dml
