@@ -2,7 +2,6 @@
 microbatches, run over threads or over MPI processes."""
 
 import itertools
-import zlib
 from dataclasses import dataclass, replace
 
 LAYOUTS = [
@@ -186,18 +185,30 @@ def mpi(fixtures):
     return cases
 
 
+def gpu_threads(fixtures):
+    """Every fixture at every layout on GPUs, the other choices in turn."""
+    cases = [case for name, fixture in fixtures.items() for case in each_layout(name, fixture, SHORT)]
+    return [replace(case, device="cuda") for case in cases]
+
+
 def gpu(fixtures):
-    """Every fixture on one GPU and at one more layout, the main model at several over threads and over processes."""
-    chosen = []
-    for name, fixture in fixtures.items():
-        fitting = [case for case in rows(name, fixture, SHORT) if case.world > 1]
-        drawn = zlib.crc32(name.encode()) % len(fitting)
-        chosen += [Case(name, steps=SHORT, optimizer="adamw"), fitting[drawn]]
+    """Every fixture at every layout on GPUs, and the main model over processes too."""
+    chosen = gpu_threads(fixtures)
     for number, layout in enumerate(MPI_LAYOUTS[1:]):
-        for comm in ("thread", "mpi"):
-            chosen.append(Case(MAIN_MODEL, layout, microbatches=2, comm=comm, steps=SHORT,
-                               optimizer=OPTIMIZERS[number % 2]))  # fmt: skip
-    return [replace(case, device="cuda") for case in chosen]
+        chosen.append(Case(MAIN_MODEL, layout, microbatches=2, comm="mpi", steps=SHORT, device="cuda",
+                           optimizer=OPTIMIZERS[number % 2]))  # fmt: skip
+    return chosen
 
 
-SUITES = {suite.__name__: suite for suite in (quick, full, product, mpi, gpu)}
+def gpu_processes(fixtures):
+    """Every fixture at every layout on GPUs, each rank a process."""
+    return [replace(case, comm="mpi") for case in gpu_threads(fixtures)]
+
+
+def gpu_orders(fixtures):
+    """What is run under all orders of work of the emulated GPU: the main model, split along all axes."""
+    whole = Case(MAIN_MODEL, (2, 2, 2), microbatches=2, steps=SHORT, optimizer="adamw", device="cuda")
+    return [replace(whole, mode=mode) for mode in MODES]
+
+
+SUITES = {suite.__name__: suite for suite in (quick, full, product, mpi, gpu, gpu_processes, gpu_orders)}

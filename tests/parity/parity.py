@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Trains the fixtures through the command line and compares losses, logits, gradients and final weights with PyTorch's.
 
-    tests/parity/parity.py [--suite quick|full|product|mpi|gpu] [--only TEXT] [--case CASE] [--list]
+    tests/parity/parity.py [--suite quick|full|product|mpi|gpu|gpu_processes|gpu_orders] [--only TEXT] [--case CASE] [--list]
                             [--device cuda] [--emulator build/emulator]
 
 Prints one line a case, and 'N of M' at the end; for a case that is off, also the commands that reproduce it.

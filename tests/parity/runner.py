@@ -30,14 +30,15 @@ ENVIRONMENT = environment()
 
 
 def emulated(folder, text):
-    """The environment in which programs find the emulated GPUs of `folder`; the order of their work is drawn from `text`."""
+    """The environment in which programs find the emulated GPUs of `folder`; the order of their work is drawn from `text`,
+    where it is not set."""
     drawn = zlib.crc32(text.encode())
     return {
         "LD_LIBRARY_PATH": ":".join([str(folder), *filter(None, [ENVIRONMENT.get("LD_LIBRARY_PATH")])]),
         "EMULATOR_KERNELS": str(folder / "libdml_kernels_emulated.so"),
         "EMULATOR_DEVICES": "8",
-        "EMULATOR_POLICY": POLICIES[drawn % len(POLICIES)],
-        "EMULATOR_SEED": str(drawn // len(POLICIES) % 1000),
+        "EMULATOR_POLICY": os.environ.get("EMULATOR_POLICY", POLICIES[drawn % len(POLICIES)]),
+        "EMULATOR_SEED": os.environ.get("EMULATOR_SEED", str(drawn // len(POLICIES) % 1000)),
     }
 
 
