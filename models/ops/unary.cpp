@@ -1,4 +1,5 @@
-// One float tensor in, one of the same shape out. Gradients use the output where that saves keeping the input.
+// One tensor in, one of the same shape out; of floats, unless the operation takes more. Gradients use the output where
+// that saves keeping the input.
 #include <cmath>
 #include <numbers>
 
@@ -85,7 +86,7 @@ rules::Outputs infer_gelu(const Graph& graph, const Node& node) {
   return rules::as_first_float(graph, node);
 }
 
-rules::Outputs infer_neg(const Graph& graph, const Node& node) {
+rules::Outputs infer_number(const Graph& graph, const Node& node) {
   rules::require(rules::input(graph, node, 0).dtype != DataType::boolean, node, "x is bool");
   return rules::as_first(graph, node);
 }
@@ -123,9 +124,9 @@ constexpr OpDef kOps[] = {
     unary("Exp", exp_gradient, rules::per_output<4>),
     unary("Log", log_gradient, rules::per_output<4>),
     unary("Sqrt", sqrt_gradient),
-    {.name = "Neg", .infer = infer_neg, .gradient = neg_gradient, .flops = rules::per_output<1>},
+    {.name = "Neg", .infer = infer_number, .gradient = neg_gradient, .flops = rules::per_output<1>},
     unary("Reciprocal", reciprocal_gradient),
-    unary("Abs", abs_gradient),
+    {.name = "Abs", .infer = infer_number, .gradient = abs_gradient, .flops = rules::per_output<1>},
     {.name = "Gelu", .infer = infer_gelu, .gradient = gelu_gradient, .flops = rules::per_output<10>},
     unary("Clip", clip_gradient),
     {.name = "Cast", .infer = infer_cast, .gradient = cast_gradient},
