@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <thread>
 
 #include "kernels/cuda/check.h"
@@ -94,9 +95,12 @@ NcclCommunicator::NcclCommunicator(CudaDevice& device, Communicator& host, std::
 NcclCommunicator::~NcclCommunicator() {
   std::erase(groups_->all, this);
   if (comm_ != nullptr) {
-    const bool idle = std::all_of(pending_.begin(), pending_.end(),
-                                  [](const Pending& pending) { return cudaEventQuery(pending.end) == cudaSuccess; });
-    if (idle && nccl().finalize(comm_) != ncclSuccess) {
+    // Finalizing waits for the other ranks, who wait for this one where it has failed.
+    const bool has_ended =
+        std::uncaught_exceptions() == 0 && std::all_of(pending_.begin(), pending_.end(), [](const Pending& pending) {
+          return cudaEventQuery(pending.end) == cudaSuccess;
+        });
+    if (has_ended && nccl().finalize(comm_) != ncclSuccess) {
       // Finalizing may go on by itself, as making it did.
       try {
         await_ready(comm_, host_, groups_->deadline, "ncclCommFinalize");
@@ -104,7 +108,7 @@ NcclCommunicator::~NcclCommunicator() {
         withdraw_all();
       }
     }
-    if (comm_ != nullptr) static_cast<void>(idle ? nccl().destroy(comm_) : nccl().abort(comm_));
+    if (comm_ != nullptr) static_cast<void>(has_ended ? nccl().destroy(comm_) : nccl().abort(comm_));
   }
   for (const Pending& pending : pending_) static_cast<void>(cudaEventDestroy(pending.end));
   for (cudaEvent_t event : resting_) static_cast<void>(cudaEventDestroy(event));
