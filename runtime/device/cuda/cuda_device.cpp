@@ -229,7 +229,7 @@ GpuCount count_gpus() {
     case cudaSuccess:
     case cudaErrorNoDevice: gpus.why_none = "there is no GPU that can be used"; break;
     case cudaErrorInsufficientDriver: gpus.why_none = why_no_driver(); break;
-    default: gpus.why_none = cudaGetErrorString(code);
+    default: gpus.why_none = fmt::format("cudaGetDeviceCount failed: {}", cudaGetErrorString(code));
   }
   return gpus;
 }
