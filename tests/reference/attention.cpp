@@ -62,19 +62,24 @@ struct Gradients {
   Tensor64 dq, dk, dv;
 };
 
-// dv = Pᵀ do; dP = do vᵀ; dS = P (dP - Σ P dP); dq = scale dS k; dk = scale dSᵀ q
-Gradients gradients_of(const Call& call, const Tensor64& dout, const Operands& x) {
+// dv = Pᵀ do; dP = do vᵀ; dS = P (dP - Σ do o); dq = scale dS k; dk = scale dSᵀ q. o is the forward result as it was
+// stored: dP - Σ do o is small beside both, so how o was rounded shows in it.
+Gradients gradients_of(const Call& call, const Tensor64& dout, const Tensor64& o, const Operands& x) {
   const std::int64_t width = head_width(call, x.q);
   const Tensor64 weights = weights_of(call, x).weights;
   Tensor64 dweights = Tensor64::zeros(weights.shape);
   Tensor64 sums = Tensor64::zeros(with_extent(weights.shape, 3, 1));
+  for_each(sums.shape, [&](const Index& i) {
+    for (std::int64_t c = i[1] * width; c < (i[1] + 1) * width; ++c) {
+      at(sums, i) += at(dout, {i[0], i[2], c}) * at(o, {i[0], i[2], c});
+    }
+  });
   Gradients grads{Tensor64::zeros(x.q.shape), Tensor64::zeros(x.k.shape), Tensor64::zeros(x.v.shape)};
   for_each(weights.shape, [&](const Index& i) {
     for (std::int64_t c = i[1] * width; c < (i[1] + 1) * width; ++c) {
       at(dweights, i) += at(dout, {i[0], i[2], c}) * at(x.v, {i[0], i[3], c});
       at(grads.dv, {i[0], i[3], c}) += at(weights, i) * at(dout, {i[0], i[2], c});
     }
-    at(sums, i) += at(weights, i) * at(dweights, i);
   });
   for_each(weights.shape, [&](const Index& i) {
     const double dscore = at(weights, i) * (at(dweights, i) - at(sums, i)) * call.attrs().real("scale", 1);
@@ -111,7 +116,7 @@ void packed_attention(const Call& call) {
 
 void attention_grad(const Call& call) {
   const Operands operands{call.in[1], call.in[2], call.in[3], mask_of(call, 4)};
-  Gradients grads = gradients_of(call, call.in[0], operands);
+  Gradients grads = gradients_of(call, call.in[0], call.in[5], operands);
   call.out = {std::move(grads.dq), std::move(grads.dk), std::move(grads.dv)};
 }
 
@@ -119,7 +124,7 @@ void packed_attention_grad(const Call& call) {
   const Tensor64 q = third(call.in[1], 0);
   const Tensor64 k = third(call.in[1], 1);
   const Tensor64 v = third(call.in[1], 2);
-  const Gradients grads = gradients_of(call, call.in[0], {q, k, v, mask_of(call, 2)});
+  const Gradients grads = gradients_of(call, call.in[0], call.in[3], {q, k, v, mask_of(call, 2)});
   put_third(call.out[0], 0, grads.dq);
   put_third(call.out[0], 1, grads.dk);
   put_third(call.out[0], 2, grads.dv);
