@@ -6,7 +6,9 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -20,15 +22,25 @@
 #include "runtime/calibrate/calibration.h"
 #include "runtime/calibrate/comm_sweep.h"
 #include "runtime/calibrate/kernel_sweep.h"
+#include "runtime/comm/clock.h"
 
 namespace dml {
 namespace {
 
-/// For kernels, of all crowds together; communication takes about as long.
-constexpr double kKernelSeconds = 28;
+/// For kernels, of all crowds together; communication takes some seconds more.
+constexpr double kKernelSeconds = 48;
 constexpr int kMostMeasuredRanks = 8;
 
 using CurvesByRanks = std::map<int, std::map<CommKind, CommCurve>>;
+
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+/// What rank 0 says, on all ranks.
+bool agreed(Communicator& world, bool said) {
+  float value = said ? 1.0F : 0.0F;
+  world.wait(world.broadcast({&value, DataType::f32, Shape{1}}, 0));
+  return value != 0;
+}
 
 /// Groups of 2, 4, 8 ranks, and of all.
 std::set<int> group_sizes(int world_size) {
@@ -46,13 +58,6 @@ void meet(Communicator& world) {
   for (int i = 0; i < kMostSleeps && !world.test(ticket); ++i) std::this_thread::sleep_for(kSleep);
   world.wait(ticket);
 }
-
-/// Ranks with so many threads each that compute at the same time.
-struct Crowd {
-  int threads = 1;
-  int ranks = 1;
-  bool share_cores = false;
-};
 
 /// One rank with one thread, or with what is asked for; with all threads that it can have; one rank on every core; and
 /// two on every core.
@@ -94,28 +99,36 @@ class Calibration {
   void run_rank(Communicator& world, const std::vector<Crowd>& crowds) {
     const bool speaks = world.rank() == 0;
     if (speaks) require_writable();
-    for (const Crowd& crowd : crowds) {
-      meet(world);
-      if (world.rank() < crowd.ranks)
-        measure_kernels_in(crowd, kKernelSeconds / static_cast<double>(crowds.size()), speaks);
-    }
+    measure_kernels(world, crowds);
     if (speaks) hardware_.launch_seconds = measure_launch();
     const CurvesByRanks curves = measure_groups(world);
     if (speaks) finish(curves);
   }
 
-  void measure_kernels_in(const Crowd& crowd, double seconds, bool speaks) {
-    use_threads(crowd.threads);
-    const auto show = [&](std::string_view family, double part) {
-      if (!speaks || !terminal_.live()) return;
-      terminal_.show_live(fmt::format("{} rank{} of {} thread{}: {:.0f} %, {}", crowd.ranks,
-                                      crowd.ranks == 1 ? "" : "s", crowd.threads, crowd.threads == 1 ? "" : "s",
-                                      100 * part, family));
-    };
-    auto tables = measure_kernels(
-        {.threads = crowd.threads, .seconds = seconds, .ranks = crowd.ranks, .share_cores = crowd.share_cores}, show);
-    if (!speaks) return;
-    for (auto& [family, table] : tables) hardware_.kernels[family].push_back(std::move(table));
+  /// The first ranks of the world make each crowd, the others sleep. All in turn, as often as there is time.
+  void measure_kernels(Communicator& world, const std::vector<Crowd>& crowds) {
+    KernelSweep sweep(crowds);
+    const Clock::time_point begin = Clock::now();
+    for (int turns = 1;; ++turns) {
+      for (std::size_t family = 0; family < sweep.num_families(); ++family) {
+        if (world.rank() == 0) show(sweep.name(family), seconds_since(begin) / kKernelSeconds);
+        for (std::size_t crowd = 0; crowd < crowds.size(); ++crowd) {
+          meet(world);
+          if (world.rank() >= crowds[crowd].ranks) continue;
+          use_threads(crowds[crowd].threads);
+          sweep.measure(family, crowd);
+        }
+      }
+      meet(world);
+      const double seconds = seconds_since(begin);
+      if (!agreed(world, seconds + seconds / turns <= kKernelSeconds)) break;
+    }
+    if (world.rank() == 0) hardware_.kernels = sweep.tables();
+  }
+
+  void show(std::string_view family, double part) {
+    if (!terminal_.live()) return;
+    terminal_.show_live(fmt::format("kernels: {:.0f} %, {}", 100 * std::min(part, 1.0), family));
   }
 
   /// The first ranks of the world make each group, the others sleep.

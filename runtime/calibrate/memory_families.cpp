@@ -17,6 +17,8 @@ constexpr double kElemBytes = 4;
 constexpr double kSumUnused = 0.5;
 
 const std::vector<double> kByteSizes = {4096, 16384, 65536, 262144, 1 << 20, 1 << 22, 1 << 24, 1 << 26};
+/// Pools are slow; beyond the last their time is in proportion.
+const std::vector<double> kPoolByteSizes = {4096, 16384, 65536, 262144, 1 << 20, 1 << 22};
 
 /// How many items of `elems` elements make so many bytes where each is read or written `accesses` times.
 std::int64_t items(std::span<const double> bytes, double elems, double accesses) {
@@ -137,8 +139,9 @@ Graph dropout(std::span<const double> bytes) {
 
 std::vector<KernelFamily> memory_families() {
   std::vector<KernelFamily> families;
-  const auto add = [&](std::string_view name, Graph (*graph)(std::span<const double>), double unused_weight = 1) {
-    families.push_back({name, {kByteSizes}, graph, unused_weight});
+  const auto add = [&](std::string_view name, Graph (*graph)(std::span<const double>), double unused_weight = 1,
+                       const std::vector<double>& bytes = kByteSizes) {
+    families.push_back({name, {bytes}, graph, unused_weight});
   };
   add("Add", elementwise<kAdd, 2>);
   add("Add.broadcast", add_row);
@@ -149,10 +152,10 @@ std::vector<KernelFamily> memory_families() {
   add("GeluGrad", elementwise<kGeluGrad, 2>);
   add("BatchNorm", batch_norm);
   add("BatchNormGrad", batch_norm_grad);
-  add("MaxPool", max_pool);
-  add("MaxPoolGrad", max_pool_grad);
-  add("AveragePool", average_pool);
-  add("AveragePoolGrad", average_pool_grad);
+  add("MaxPool", max_pool, 1, kPoolByteSizes);
+  add("MaxPoolGrad", max_pool_grad, 1, kPoolByteSizes);
+  add("AveragePool", average_pool, 1, kPoolByteSizes);
+  add("AveragePoolGrad", average_pool_grad, 1, kPoolByteSizes);
   add("ReduceSum", reduce_sum, kSumUnused);
   add("SumTo", sum_to, kSumUnused);
   add("Transpose", transpose);

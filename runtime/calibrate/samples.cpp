@@ -17,6 +17,18 @@ double quantile(std::vector<double>& samples, double part) {
 
 double median(std::vector<double> samples) { return samples.empty() ? 0 : quantile(samples, 0.5); }
 
+double undisturbed_mean(const std::vector<double>& samples) {
+  const double most = 2 * median(samples);
+  double sum = 0;
+  int count = 0;
+  for (const double sample : samples) {
+    if (sample > most) continue;
+    sum += sample;
+    ++count;
+  }
+  return count == 0 ? 0 : sum / count;
+}
+
 double relative_spread(std::vector<double> samples) {
   if (samples.empty()) return 0;
   const double middle = quantile(samples, 0.5);
