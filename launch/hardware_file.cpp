@@ -144,7 +144,7 @@ class Section {
 
 constexpr std::string_view kKeys[] = {"name",      "base",           "launch_us",      "dispatch_us", "step_us",
                                       "memory_gb", "cores_per_host", "ranks_per_host", "peaks",       "level",
-                                      "kernel",    "comm",           "device",         "ranks"};
+                                      "kernel",    "comm",           "device",         "ranks",       "disturbance"};
 constexpr std::string_view kPeakKeys[] = {"f32_gflops",   "f16_gflops",      "efficiency",       "sizes_gflop",
                                           "efficiencies", "memory_gb_per_s", "memory_efficiency"};
 constexpr std::string_view kLevelKeys[] = {"ranks", "latency_us", "gb_per_s", "algorithm"};
@@ -241,6 +241,7 @@ Hardware read(const Section& file, bool is_other) {
   file.read("launch_us", kMicro, hardware.launch_seconds);
   file.read("dispatch_us", kMicro, hardware.dispatch_seconds);
   file.read("step_us", kMicro, hardware.step_seconds);
+  file.read("disturbance", 1, hardware.disturbance);
   file.read("memory_gb", kGiga, hardware.memory_bytes);
   file.read("cores_per_host", hardware.cores_per_host);
   file.read("ranks_per_host", hardware.ranks_per_host);
@@ -313,6 +314,7 @@ std::string head_of(const Hardware& hardware) {
                      hardware.name, number(hardware.launch_seconds / kMicro)) +
          written_unless_none("dispatch_us", hardware.dispatch_seconds / kMicro) +
          written_unless_none("step_us", hardware.step_seconds / kMicro) +
+         written_unless_none("disturbance", hardware.disturbance) +
          fmt::format("memory_gb = {}\ncores_per_host = {}\nranks_per_host = {}\n",
                      number(hardware.memory_bytes / kGiga), hardware.cores_per_host, hardware.ranks_per_host) +
          written(hardware.peaks);

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -73,6 +74,14 @@ std::vector<Crowd> crowds_of(const Config& config, const CorePlan& cores, int wo
   return crowds;
 }
 
+/// Of the crowd that has a core for each thread, and no core idle.
+int ranks_on_cores(std::span<const Crowd> crowds) {
+  int ranks = 1;
+  for (const Crowd& crowd : crowds)
+    if (!crowd.share_cores) ranks = std::max(ranks, crowd.ranks);
+  return ranks;
+}
+
 class Calibration {
  public:
   Calibration(const Command& command, Terminal& terminal)
@@ -100,6 +109,10 @@ class Calibration {
     const bool speaks = world.rank() == 0;
     if (speaks) require_writable();
     measure_kernels(world, crowds);
+    meet(world);
+    const double disturbance = world.rank() < ranks_on_cores(crowds) ? measure_disturbance() : 0;
+    if (speaks) hardware_.disturbance = disturbance;
+    meet(world);
     if (speaks) hardware_.launch_seconds = measure_launch();
     const CurvesByRanks curves = measure_groups(world);
     if (speaks) finish(curves);

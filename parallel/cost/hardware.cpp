@@ -82,12 +82,20 @@ const KernelTable* find_table(const Hardware& hardware, std::string_view family,
                             [&](const KernelTable& a, const KernelTable& b) { return distance(a) < distance(b); });
 }
 
-/// What goes beyond the smallest size is divided among the threads.
-double measured_seconds(const KernelTable& kernel, std::span<const double> sizes, int threads) {
-  const double seconds = kernel.table.seconds_at(sizes);
-  if (kernel.threads == threads) return seconds;
-  const double fixed = std::min(seconds, kernel.table.seconds.front());
-  return fixed + (seconds - fixed) * kernel.threads / threads;
+double stretch(const Hardware& hardware, const ComputeMode& mode) {
+  return 1 +
+         hardware.disturbance * std::clamp(mode.ranks_per_host * mode.threads, 1, std::max(hardware.cores_per_host, 1));
+}
+
+/// With the launch. What goes beyond the smallest size is divided among the threads.
+double measured_seconds(const Hardware& hardware, const KernelTable& kernel, std::span<const double> sizes,
+                        const ComputeMode& mode) {
+  double seconds = kernel.table.seconds_at(sizes);
+  if (kernel.threads != mode.threads) {
+    const double fixed = std::min(seconds, kernel.table.seconds.front());
+    seconds = fixed + (seconds - fixed) * kernel.threads / mode.threads;
+  }
+  return hardware.launch_seconds + seconds * stretch(hardware, mode);
 }
 
 bool is_half(DataType dtype) { return dtype == DataType::f16 || dtype == DataType::bf16; }
@@ -115,7 +123,7 @@ double roofline_seconds(const Peaks& peaks, double flops, double bytes, DataType
 double seconds_of_bytes(const Hardware& hardware, std::string_view family, double bytes, const ComputeMode& mode) {
   if (bytes <= 0) return 0;
   const KernelTable* const kernel = find_table(hardware, family, mode);
-  if (kernel != nullptr) return hardware.launch_seconds + measured_seconds(*kernel, std::span(&bytes, 1), mode.threads);
+  if (kernel != nullptr) return measured_seconds(hardware, *kernel, std::span(&bytes, 1), mode);
   return hardware.launch_seconds + roofline_seconds(hardware.peaks, 0, bytes, DataType::f32);
 }
 
@@ -177,6 +185,7 @@ void Hardware::check() const {
   require_not_negative(launch_seconds, "the launch of a task");
   require_not_negative(dispatch_seconds, "the dispatch of a task");
   require_not_negative(step_seconds, "what a step takes beside its tasks");
+  require_not_negative(disturbance, "the disturbance of a core");
   require_not_negative(memory_bytes, "the memory of a device");
   require(cores_per_host >= 0, "the number of cores of a host", cores_per_host, "0 or more");
   require(ranks >= 0, "the number of ranks", ranks, "0 or more");
@@ -223,7 +232,7 @@ double seconds_of(const Hardware& hardware, const Graph& graph, const Node& node
   const DataType dtype = arithmetic_type(graph, node);
   const KernelTable* const kernel = dtype == DataType::f32 ? find_table(hardware, size.family, mode) : nullptr;
   if (kernel != nullptr && kernel->table.axes.size() == sizes.size())
-    return hardware.launch_seconds + measured_seconds(*kernel, sizes, mode.threads);
+    return measured_seconds(hardware, *kernel, sizes, mode);
   const Cost cost = cost_of(graph, node);
   const double bytes = sizes.size() == 1 ? sizes.front() : cost.bytes;
   return hardware.launch_seconds + roofline_seconds(hardware.peaks, cost.flops, bytes, dtype);

@@ -62,6 +62,9 @@ struct Hardware {
   /// before all its operations and tensor collectives are issued.
   double dispatch_seconds = 0;
   double step_seconds = 0;  ///< of each step beside its tasks, where nothing overlaps
+  /// Of a host's core, the part of a rank's time that others take: the system, other programs, a hypervisor. Ranks wait
+  /// for each other, so that what one core loses all lose: measured kernels are longer by it times the cores in use.
+  double disturbance = 0;
   Peaks peaks;
   double memory_bytes = 0;  ///< of a device; 0: unknown
   int cores_per_host = 0;   ///< that its ranks' threads share; 0: each rank is a device of its own

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <span>
 #include <vector>
 
@@ -117,6 +118,20 @@ std::map<std::string, std::vector<KernelTable>, std::less<>> KernelSweep::tables
     }
   }
   return tables;
+}
+
+double measure_disturbance() {
+  constexpr int kQuanta = 4000;
+  constexpr int kMultiplications = 100'000;  // each waits for the one before: about 200 us
+  double value = 1;
+  const Kernel quantum = [&] {
+    for (int i = 0; i < kMultiplications; ++i) value = value * 0.999 + 0.001;
+  };
+  std::vector<double> seconds;
+  for (int i = 0; i < kQuanta; ++i) seconds.push_back(seconds_of_run(quantum));
+  const double mean = std::accumulate(seconds.begin(), seconds.end(), 0.0) / kQuanta;
+  [[maybe_unused]] const volatile double kept = value;  // else the loop could be left out
+  return std::max(mean / median(seconds) - 1, 0.0);
 }
 
 double measure_launch() {

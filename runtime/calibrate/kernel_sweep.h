@@ -51,4 +51,9 @@ class KernelSweep {
 /// Seconds that the executor takes for a task beside its kernel: the call, and two looks at the clock.
 double measure_launch();
 
+/// The part of its time that the caller's core gives to others (the system, other programs, a hypervisor): by how much
+/// a fixed piece of work takes longer in the mean than in the median (the fixed work quanta of Petrini, Kerbyson and
+/// Pakin, SC 2003). Takes about a second.
+double measure_disturbance();
+
 }  // namespace dml

@@ -14,6 +14,7 @@ Hardware measured_hardware() {
   Hardware hardware;
   hardware.name = "a machine";
   hardware.launch_seconds = 1.5e-6;
+  hardware.disturbance = 0.02;
   hardware.peaks = {.f32_flops = 2e11, .memory_bytes_per_s = 3e10};
   hardware.cores_per_host = 2;
   hardware.levels = {{.ranks = 8, .link = {2e-6, 1e9}, .algorithm = CollectiveAlgorithm::direct}};
@@ -48,6 +49,7 @@ TEST(HardwareFile, IsReadAsItWasWritten) {
   EXPECT_EQ(write_hardware(read), text);
   EXPECT_EQ(read.name, "a machine");
   EXPECT_DOUBLE_EQ(read.launch_seconds, 1.5e-6);
+  EXPECT_DOUBLE_EQ(read.disturbance, 0.02);
   EXPECT_EQ(read.kernels.at("MatMul").size(), 2);
   EXPECT_DOUBLE_EQ(read.kernels.at("MatMul")[0].table.seconds[1], 2e-6);
   EXPECT_DOUBLE_EQ(read.kernels.at("MatMul")[0].table.axes[2][0], 16777728);

@@ -56,6 +56,18 @@ TEST(Hardware, WithoutMeasurementsTheRooflineDecides) {
   EXPECT_DOUBLE_EQ(seconds_of_product(fast_memory, {}, DataType::bf16), 1 + 20);
 }
 
+TEST(Hardware, WhatOneCoreLosesAllThatAreInUseWaitFor) {
+  Hardware hardware = simple_hardware();
+  hardware.cores_per_host = 2;
+  hardware.kernels["MatMul"] = {constant_rate(1, 10)};
+  const auto seconds = [&](int ranks) { return seconds_of_product(hardware, {.ranks_per_host = ranks}) - 1; };
+  const double undisturbed = seconds(1);
+  hardware.disturbance = 0.1;
+  EXPECT_DOUBLE_EQ(seconds(1), 1.1 * undisturbed);
+  EXPECT_DOUBLE_EQ(seconds(2), 1.2 * undisturbed);
+  EXPECT_DOUBLE_EQ(seconds(8), 1.2 * undisturbed);
+}
+
 TEST(Hardware, EfficiencyFollowsTheSizeOfAProduct) {
   Peaks peaks{.efficiency = 0.9, .sizes_flops = {1e6, 1e8}, .efficiencies = {0.2, 0.6}};
   EXPECT_DOUBLE_EQ(peaks.efficiency_at(1e3), 0.2);
