@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Lets calls of CUDA, cublasLt, cuDNN and NCCL fail, one a run, in a training of three steps on two ranks.
 
-    tests/device_emulator/fault_sweep.py [--per-api N] [--only TEXT] [--draw N --seed S] [--late] [--build DIR] [--list] [--report FILE]
+    tests/device_emulator/fault_sweep.py [--per-api N] [--only TEXT] [--draw N --seed S] [--late] [--build DIR] [--list]
+                                         [--report FILE]
 
 A clean run counts the calls of each entry point. Then N of them (the first, the last, and some between) fail in turn, on
 each rank. Each run must end with exit code 4 or 5, say in one line which call failed on which rank, and leave no process.
