@@ -37,7 +37,7 @@ Failure describe_library_error(const std::exception_ptr& error) {
   } catch (const std::invalid_argument& e) {
     return failed(exit_code::kBadInput, e);
   } catch (const std::filesystem::filesystem_error& e) {
-    return failed(exit_code::kBadInput, e);
+    return {exit_code::kBadInput, fmt::format("{}: {}", e.path1().string(), one_line(e.code().message()))};
   } catch (const std::bad_alloc&) {
     return {exit_code::kDevice, "out of memory: use a smaller batch, more microbatches, or more ranks (--p, --t)"};
   } catch (const std::system_error& e) {

@@ -85,19 +85,11 @@ std::string names(const JobRequest& request) {
                     shell_word(request.resume));
 }
 
-std::vector<EnvironmentSetting> launcher_settings(const JobRequest& request) {
-  if (request.launcher != JobLauncher::mpirun) return {};
-  std::vector<EnvironmentSetting> settings{
-      {"OMPI_MCA_orte_execute_quiet", "1", "else mpirun adds ten lines of its own to an error"}};
-  if (request.cpus_per_task > 0) {
-    settings.push_back({"PRTE_MCA_hwloc_default_binding_policy", "core",
-                        "tells ranks under Open MPI 5 that --bind-to is meant: they cannot see it"});
-  }
-  return settings;
-}
-
 std::string environment(const JobRequest& request) {
-  std::vector<EnvironmentSetting> settings = launcher_settings(request);
+  std::vector<EnvironmentSetting> settings;
+  if (request.launcher == JobLauncher::mpirun) {
+    settings.push_back({"OMPI_MCA_orte_execute_quiet", "1", "else mpirun adds ten lines of its own to an error"});
+  }
   if (request.gpus_per_node > 0)
     settings.push_back({"NCCL_DEBUG", "WARN", "NCCL says in the log what it could not use"});
   if (request.nodes > 1) {

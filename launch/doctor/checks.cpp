@@ -15,8 +15,9 @@ RanksOfHost ranks_of(const DoctorFacts& facts, const HostFacts& host) {
 constexpr Diagnoses (*kHostChecks[])(const HostFacts&, const RanksOfHost&) = {
     check_cores, check_waiting, check_memory, check_limits, check_disk, check_gpus, check_versions};
 
-constexpr Diagnoses (*kWorldChecks[])(const DoctorFacts&) = {
-    check_alike, check_clocks, check_network, check_links, check_collectives, check_kernels, check_training};
+constexpr Diagnoses (*kWorldChecks[])(const DoctorFacts&) = {check_alike,     check_clocks,      check_network,
+                                                             check_links,     check_collectives, check_kernels,
+                                                             check_transfers, check_training};
 
 }  // namespace
 

@@ -48,6 +48,7 @@ Diagnoses check_network(const DoctorFacts& facts);
 Diagnoses check_links(const DoctorFacts& facts);
 Diagnoses check_collectives(const DoctorFacts& facts);
 Diagnoses check_kernels(const DoctorFacts& facts);
+Diagnoses check_transfers(const DoctorFacts& facts);
 Diagnoses check_training(const DoctorFacts& facts);
 
 }  // namespace dml

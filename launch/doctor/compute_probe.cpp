@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/error.h"
+#include "launch/doctor/collective_probe.h"
 #include "runtime/device/choose_device.h"
 #include "runtime/model/layout_plan.h"
 #include "runtime/trainer.h"
@@ -88,6 +89,10 @@ DeviceFacts probe_kernels(Communicator& world, const std::string& device) {
   } catch (const DeviceError& error) {
     facts.failure = error.what();
   }
+  // Operations between devices are of all ranks or of none.
+  std::int64_t failed = facts.failure.empty() ? 0 : 1;
+  world.wait(world.all_reduce({&failed, DataType::i64, Shape{1}}));
+  if (failed == 0) facts.transfers = probe_transfers(world, *chosen.device);
   return facts;
 }
 

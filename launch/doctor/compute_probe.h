@@ -16,8 +16,8 @@ namespace dml {
 inline constexpr double kKernelTolerance = 1e-4;
 
 /// Collective. Executes the operations of training small models of every kind on the device that this rank would train
-/// on, and on its processor. `device` is "auto", "cpu" or "cuda"; nothing to tell where that is the processor. Throws
-/// DeviceError where "cuda" cannot be had.
+/// on, and on its processor, and every operation between such devices. `device` is "auto", "cpu" or "cuda"; nothing to
+/// tell where that is the processor. Throws DeviceError where "cuda" cannot be had.
 DeviceFacts probe_kernels(Communicator& world, const std::string& device);
 
 /// The loss of each step, the same in every layout to rounding.

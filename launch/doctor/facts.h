@@ -98,12 +98,20 @@ struct TrainingFacts {
   std::string failure;  ///< why there are none
 };
 
-/// A GPU's kernels beside the processor's.
+/// One operation between GPUs, as one of its ranks saw it.
+struct TransferCheck {
+  std::string operation;  ///< "all_reduce"
+  std::int64_t elements = 0;
+  std::int64_t wrong = 0;  ///< elements that are not what they should be
+};
+
+/// A GPU's kernels beside the processor's, and what it got from the others.
 struct DeviceFacts {
   int rank = 0;
   std::string name;  ///< empty: the rank computes on its processor
   std::vector<OperationDifference> operations;
-  std::string failure;  ///< why there are none
+  std::vector<TransferCheck> transfers;  ///< none where there is one rank
+  std::string failure;                   ///< why there are none
 };
 
 struct DoctorFacts {

@@ -30,7 +30,8 @@ inline void from_json(const nlohmann::json& json, OperationDifference& of) {
         worst.is_null() ? std::numeric_limits<double>::infinity() : worst.get<double>(), json.at("where")};
 }
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DeviceFacts, rank, name, operations, failure)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TransferCheck, operation, elements, wrong)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DeviceFacts, rank, name, operations, transfers, failure)
 
 /// A limit that there is not is null.
 inline void to_json(nlohmann::json& json, const ProcessLimits& limits) {

@@ -228,6 +228,12 @@ Diagnoses check_gpus(const HostFacts& host, const RanksOfHost&) {
   }
   if (!host.gpus.empty()) {
     const Gpu& first = host.gpus.front();
+    if (host.versions.contains("CUDA") && !at_least(first.driver, kLeastDriver)) {
+      return finding(Severity::error,
+                     fmt::format("driver {} is older than {}, which CUDA {} needs", first.driver, kLeastDriver,
+                                 host.versions.at("CUDA")),
+                     "ask for a newer driver, or build with -DDML_WITH_CUDA=OFF for processors");
+    }
     return finding(
         Severity::ok,
         fmt::format("{} x {}, {} MiB, driver {}", host.gpus.size(), first.name, first.memory_mib, first.driver), "");

@@ -18,6 +18,9 @@ inline constexpr std::array<MinimumVersion, 4> kMinimumVersions = {{
     {"g++", "12"},
 }};
 
+/// Of NVIDIA, for programs that are built with CUDA 13 (CUDA's release notes).
+inline constexpr std::string_view kLeastDriver = "580";
+
 /// Whether `version` ("4.1.4") is at least `least`, number by number.
 bool at_least(std::string_view version, std::string_view least);
 

@@ -125,6 +125,7 @@ void probe_software(HostFacts& host) {
   host.detected_instruction_set = name_of(detected_isa());
   host.versions["dmltrain"] = version_text();
   host.versions["protobuf"] = DML_PROTOBUF_VERSION;
+  if (constexpr std::string_view cuda = DML_CUDA_VERSION; !cuda.empty()) host.versions["CUDA"] = cuda;
 #if defined(__clang__)
   host.versions["clang"] = fmt::format("{}.{}", __clang_major__, __clang_minor__);
 #else

@@ -269,6 +269,28 @@ Diagnoses check_kernels(const DoctorFacts& facts) {
   return found;
 }
 
+Diagnoses check_transfers(const DoctorFacts& facts) {
+  Diagnoses found;
+  std::size_t checks = 0;
+  for (const DeviceFacts& device : facts.devices) {
+    checks = std::max(checks, device.transfers.size());
+    for (const TransferCheck& of : device.transfers) {
+      if (of.wrong == 0) continue;
+      found.push_back({Severity::error, "nccl",
+                       fmt::format("rank {} ({}, {})", device.rank, host_of(facts, device.rank), device.name),
+                       fmt::format("{} of {} elements over {} GPUs brought {} wrong ones", of.operation, of.elements,
+                                   facts.devices.size(), of.wrong),
+                       "NCCL_DEBUG=INFO tells the way it took; NCCL_P2P_DISABLE=1 or NCCL_IB_DISABLE=1 takes another"});
+    }
+  }
+  if (found.empty() && checks > 0) {
+    found.push_back(
+        of_all(Severity::ok, "nccl",
+               fmt::format("{} operations over {} GPUs bring what they should", checks, facts.devices.size())));
+  }
+  return found;
+}
+
 Diagnoses check_training(const DoctorFacts& facts) {
   Diagnoses found;
   for (const TrainingFacts& training : facts.trainings) {

@@ -21,7 +21,6 @@ log=dmltrain-$job.log
 run=runs/dmltrain-$job
 
 export OMPI_MCA_orte_execute_quiet=1  # else mpirun adds ten lines of its own to an error
-export PRTE_MCA_hwloc_default_binding_policy=core  # tells ranks under Open MPI 5 that --bind-to is meant: they cannot see it
 export OMPI_MCA_pml=ob1  # plain sockets between nodes, shared memory inside
 export OMPI_MCA_btl=^openib,ofi  # nothing to look for but sockets
 export OMPI_MCA_oob_tcp_if_include=eth0  # Open MPI's daemons find each other here

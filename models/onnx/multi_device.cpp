@@ -20,24 +20,6 @@ constexpr int kNodeConfigurationField = 10;  // NodeProto.device_configurations
 constexpr std::int64_t kMultiDeviceIr = 11;
 constexpr const char* kPartialKey = "dmltrain.partial";
 
-/// The serialized messages of a repeated field, whether this libonnx knows it or not.
-std::vector<std::string> messages_of(const google::protobuf::Message& message, int number) {
-  std::vector<std::string> found;
-  const auto* reflection = message.GetReflection();
-  if (const auto* field = message.GetDescriptor()->FindFieldByNumber(number)) {
-    for (int i = 0; i < reflection->FieldSize(message, field); ++i)
-      found.push_back(reflection->GetRepeatedMessage(message, field, i).SerializeAsString());
-    return found;
-  }
-  const auto& unknown = reflection->GetUnknownFields(message);
-  for (int i = 0; i < unknown.field_count(); ++i) {
-    const auto& field = unknown.field(i);
-    if (field.number() == number && field.type() == google::protobuf::UnknownField::TYPE_LENGTH_DELIMITED)
-      found.push_back(field.length_delimited());
-  }
-  return found;
-}
-
 void clear_messages(google::protobuf::Message& message, int number) {
   const auto* reflection = message.GetReflection();
   if (const auto* field = message.GetDescriptor()->FindFieldByNumber(number)) {

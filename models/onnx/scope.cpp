@@ -1,7 +1,4 @@
-// Module paths of nodes. libonnx 1.12 does not know NodeProto.metadata_props yet, so it is read from the unknown
-// fields.
-#include <google/protobuf/unknown_field_set.h>
-
+// Module paths of nodes. libonnx 1.12 does not know NodeProto.metadata_props yet.
 #include <optional>
 
 #include "models/onnx/node.h"
@@ -13,14 +10,9 @@ constexpr int kMetadataField = 9;  // NodeProto.metadata_props since IR version 
 constexpr std::string_view kScopesKey = "pkg.torch.onnx.name_scopes";
 
 std::optional<std::string> metadata(const onnx::NodeProto& node, std::string_view key) {
-  const auto& fields = node.unknown_fields();
-  for (int i = 0; i < fields.field_count(); ++i) {
-    const auto& field = fields.field(i);
-    if (field.number() != kMetadataField || field.type() != google::protobuf::UnknownField::TYPE_LENGTH_DELIMITED) {
-      continue;
-    }
+  for (const std::string& bytes : messages_of(node, kMetadataField)) {
     onnx::StringStringEntryProto entry;
-    if (entry.ParseFromString(field.length_delimited()) && entry.key() == key) return entry.value();
+    if (entry.ParseFromString(bytes) && entry.key() == key) return entry.value();
   }
   return std::nullopt;
 }

@@ -7,6 +7,7 @@
 #include <exception>
 #include <filesystem>
 #include <string_view>
+#include <system_error>
 
 #include "kernels/error.h"
 #include "runtime/model/gather.h"
@@ -39,13 +40,16 @@ bool is_checkpoint(const fs::path& path) {
   return name.starts_with(kPrefix) && name.ends_with(kSuffix);
 }
 
-/// The newest first: the names have steps of one width.
+/// The newest first: the names have steps of one width. None where there is no such folder; IoError where it may not be
+/// read, as a run that began anew would overwrite what is there.
 std::vector<fs::path> checkpoints_in(const fs::path& folder) {
   std::vector<fs::path> found;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     if (is_checkpoint(entry.path())) found.push_back(entry.path());
   }
+  const bool is_absent = error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory;
+  if (error && !is_absent) throw IoError(fmt::format("{}: cannot be read: {}", folder.string(), error.message()));
   std::sort(found.rbegin(), found.rend());
   return found;
 }

@@ -133,7 +133,7 @@ struct LauncherEnvironment {
   int size = 0;
   int local_size = 0;  ///< ranks on this node; 0 where unknown
 };
-/// Reads the variables of Open MPI, PMI (MPICH, Intel), PMIx and Slurm's steps.
+/// Reads the variables of Open MPI, PMI (MPICH, Intel), PMIx, Slurm's steps and torchrun.
 LauncherEnvironment launcher_environment();
 
 }  // namespace dml

@@ -33,6 +33,20 @@ bool is_slurm_step() {
   return step.has_value() && *step < kSpecialSteps;
 }
 
+LauncherEnvironment of_slurm_step(std::optional<long> local_size) {
+  const auto rank = read_number({"SLURM_PROCID"});
+  const auto size = read_number({"SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"});
+  return rank && size && *size > 1 ? make_environment(*rank, *size, local_size) : LauncherEnvironment{};
+}
+
+/// What torchrun sets, and many a site's script. Names as plain as RANK count only all together.
+LauncherEnvironment of_torchrun() {
+  const auto rank = read_number({"RANK"});
+  const auto size = read_number({"WORLD_SIZE"});
+  if (!rank || !size || *size <= 1 || !read_number({"LOCAL_RANK"})) return {};
+  return make_environment(*rank, *size, read_number({"LOCAL_WORLD_SIZE"}));
+}
+
 }  // namespace
 
 LauncherEnvironment launcher_environment() {
@@ -40,11 +54,7 @@ LauncherEnvironment launcher_environment() {
   const auto rank = read_number({"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"});
   const auto size = read_number({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"});
   if (rank && size) return make_environment(*rank, *size, local);
-  if (!is_slurm_step()) return {};
-  const auto slurm_rank = read_number({"SLURM_PROCID"});
-  const auto slurm_size = read_number({"SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"});
-  if (slurm_rank && slurm_size && *slurm_size > 1) return make_environment(*slurm_rank, *slurm_size, local);
-  return {};
+  return is_slurm_step() ? of_slurm_step(local) : of_torchrun();
 }
 
 }  // namespace dml

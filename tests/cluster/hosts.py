@@ -26,7 +26,14 @@ LAUNCHER_S = 10  # after the last rank
 TINY = "--model gpt:layers=4,width=32,heads=4,seq=16,vocab=256 --data builtin:text --batch 12 --microbatches 2"
 # Weights and their update are most of a step, so that a moment of it is most likely in the update.
 HEAVY = "--model gpt:layers=4,width=512,heads=4,seq=8,vocab=256 --data builtin:text --batch 4 --microbatches 2"
-PARITY = [(2, "--d 2 --t 2"), (2, "--p 2 --t 2"), (4, "--d 2 --p 2"), (4, "--d 2 --p 2 --t 2")]
+PARITY = [
+    (2, "--d 2 --t 2"),
+    (2, "--p 2 --t 2"),
+    (4, "--d 4"),
+    (4, "--p 2 --t 2"),
+    (4, "--d 2 --p 2"),
+    (4, "--d 2 --p 2 --t 2"),
+]
 
 
 def ip(*words, check=True):

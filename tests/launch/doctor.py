@@ -142,6 +142,8 @@ def gpus(doctor, emulator):
     assert complaints(report, ("error",)) == [], report["findings"]
     names = {one["operation"] for one in report["devices"][0]["operations"]}
     assert {"MatMul", "Attention", "Conv", "BatchNormGrad", "CrossEntropyGrad", "Dropout"} <= names, names
+    transfers = report["devices"][0]["transfers"]
+    assert {one["operation"] for one in transfers} == {"all_reduce", "all_gather", "reduce_scatter", "broadcast", "send"}
     told = {"EMULATOR_FAIL": "cublasLtMatmul:3:skip"}
     expect(doctor.examine("--device", "cuda", environment=environment | told, code=CHECK_FAILED), "error", "kernels")
     return f"{len(names)} operations on each of {len(report['devices'])} GPUs"

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <new>
+#include <system_error>
 
 #include "kernels/error.h"
 #include "launch/options/usage_error.h"
@@ -22,7 +23,10 @@ TEST(Failure, ExitCodes) {
   EXPECT_EQ(failure_of(IoError("x")).exit_code, 2);
   EXPECT_EQ(failure_of(ModelError("x")).exit_code, 2);
   EXPECT_EQ(failure_of(std::invalid_argument("x")).exit_code, 2);
-  EXPECT_EQ(failure_of(std::filesystem::filesystem_error("x", std::error_code())).exit_code, 2);
+  const Failure closed = failure_of(
+      std::filesystem::filesystem_error("status", "runs/x", std::make_error_code(std::errc::permission_denied)));
+  EXPECT_EQ(closed.exit_code, 2);
+  EXPECT_EQ(closed.text, "runs/x: Permission denied");
   EXPECT_EQ(failure_of(NotFiniteError("x")).exit_code, 3);
   EXPECT_EQ(failure_of(CommError("x")).exit_code, 4);
   EXPECT_EQ(failure_of(TimeoutError("x")).exit_code, 4);

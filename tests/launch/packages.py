@@ -58,16 +58,16 @@ def prefix_faults(folder):
 
 
 def recipe_faults():
-    for recipe in ("Dockerfile", "dmltrain.def"):
+    for recipe in ("Dockerfile", "Dockerfile.cuda", "dmltrain.def", "dmltrain-cuda.def"):
         text = (ROOT / "launch/container" / recipe).read_text()
         for script in ("launch/container/build", "launch/container/runtime"):
             if script not in text:
                 yield f"{recipe} does not use {script}"
         if re.search(r"apt(-get)? .*install", text):
             yield f"{recipe} names packages of its own"
-    for line in re.findall(r"^  (\S+) /src/", (ROOT / "launch/container/dmltrain.def").read_text(), re.MULTILINE):
-        if not (ROOT / line).exists():
-            yield f"dmltrain.def copies {line}, which is not there"
+        for line in re.findall(r"^  (\S+) /src/", text, re.MULTILINE):
+            if not (ROOT / line).exists():
+                yield f"{recipe} copies {line}, which is not there"
     if "launch/setup\n" not in (ROOT / "launch/container/build").read_text():
         yield "launch/container/build does not install by launch/setup"
 

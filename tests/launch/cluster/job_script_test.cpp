@@ -72,7 +72,7 @@ TEST(JobScript, MpirunStartsAsManyOnEachNode) {
   EXPECT_TRUE(holds(job_script(request), "mpirun -np 16 --map-by ppr:8:node --rank-by slot --bind-to none"));
   request.cpus_per_task = 12;
   EXPECT_TRUE(holds(job_script(request), "--map-by ppr:8:node:PE=12 --rank-by slot --bind-to core"));
-  EXPECT_TRUE(holds(job_script(request), "export PRTE_MCA_hwloc_default_binding_policy=core  # "));
+  EXPECT_TRUE(holds(job_script(request), "export OMPI_MCA_orte_execute_quiet=1  # "));
 }
 
 TEST(JobScript, AChainFollowsItselfInOneLog) {

@@ -54,7 +54,7 @@ DoctorFacts clean_facts() {
     for (int to = from + 1; to < 4; ++to) facts.links.push_back({from, to, 10e-6, 1e9});
   }
   facts.collectives = {{CommKind::all_reduce, 4, 65536, 100e-6, 0.05, 90e-6}};
-  facts.devices = {{0, "H100", {{"MatMul", 12, 3e-7, "gpt.linear"}, {"Gather", 2, 0, ""}}, ""}};
+  facts.devices = {{0, "H100", {{"MatMul", 12, 3e-7, "gpt.linear"}, {"Gather", 2, 0, ""}}, {}, ""}};
   const std::span<const double> known = known_losses();
   facts.trainings = {{0, "d=1 p=2 t=2", {known.begin(), known.end()}, ""}};
   return facts;
@@ -147,13 +147,24 @@ TEST(DoctorChecks, FindsPlantedFaults) {
        },
        {"warning links"}},
       {"a slow collective", [](DoctorFacts& f) { f.collectives[0].seconds = 400e-6; }, {"warning collectives"}},
+      {"an old driver",
+       [](DoctorFacts& f) {
+         f.hosts[0].gpus = {{"GPU", 80000, "535.104.12"}}, f.hosts[0].has_cuda_driver = true;
+         for (HostFacts& host : f.hosts) host.versions["CUDA"] = "13.0.88";
+       },
+       {"error gpu"}},
       {"a wrong kernel", [](DoctorFacts& f) { f.devices[0].operations[0].worst = 2e-3; }, {"error kernels"}},
+      {"wrong sums of NCCL",
+       [](DoctorFacts& f) {
+         f.devices[0].transfers = {{"all_reduce", 1000, 3}};
+       },
+       {"error nccl"}},
       {"kernels of other whole numbers",
        [](DoctorFacts& f) { f.devices[0].operations[1].worst = INFINITY; },
        {"error kernels"}},
       {"a GPU that fails",
        [](DoctorFacts& f) {
-         f.devices[0] = {0, "H100", {}, "cudaMalloc failed: out of memory"};
+         f.devices[0] = {0, "H100", {}, {}, "cudaMalloc failed: out of memory"};
        },
        {"error kernels"}},
       {"a wrong loss", [](DoctorFacts& f) { f.trainings[0].losses[3] *= 1.0001; }, {"error training"}},

@@ -24,7 +24,11 @@ constexpr const char* kNames[] = {"OMPI_COMM_WORLD_RANK",
                                   "SLURM_STEP_ID",
                                   "SLURM_STEPID",
                                   "SLURM_STEP_NUM_TASKS",
-                                  "SLURM_STEP_TASKS_PER_NODE"};
+                                  "SLURM_STEP_TASKS_PER_NODE",
+                                  "RANK",
+                                  "WORLD_SIZE",
+                                  "LOCAL_RANK",
+                                  "LOCAL_WORLD_SIZE"};
 
 /// What is read from exactly these variables; the test's own environment is put back.
 LauncherEnvironment read(const Variables& variables) {
@@ -85,6 +89,18 @@ const Case kCases[] = {
      {{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "4"}, {"SLURM_STEP_NUM_TASKS", "1"}, {"SLURM_STEP_ID", "0"}},
      0,
      0,
+     0},
+    {"torchrun", {{"RANK", "5"}, {"WORLD_SIZE", "8"}, {"LOCAL_RANK", "1"}, {"LOCAL_WORLD_SIZE", "4"}}, 5, 8, 4},
+    {"torchrun_of_one", {{"RANK", "0"}, {"WORLD_SIZE", "1"}, {"LOCAL_RANK", "0"}}, 0, 0, 0},
+    {"some_rank_and_size", {{"RANK", "5"}, {"WORLD_SIZE", "8"}}, 0, 0, 0},
+    {"mpirun_over_torchrun",
+     {{"OMPI_COMM_WORLD_RANK", "1"},
+      {"OMPI_COMM_WORLD_SIZE", "2"},
+      {"RANK", "5"},
+      {"WORLD_SIZE", "8"},
+      {"LOCAL_RANK", "1"}},
+     1,
+     2,
      0},
     {"nonsense", {{"PMI_RANK", "x"}, {"PMI_SIZE", ""}}, 0, 0, 0},
 };
