@@ -128,7 +128,7 @@ void run_process(const Config& config, const World& world, const RankBody& body)
   if (comm->size() != world.size) {
     throw UsageError(
         fmt::format("the launcher's environment speaks of {} processes, MPI of {}: start dmltrain by the mpirun that "
-                    "belongs to its MPI",
+                    "belongs to its MPI, or by srun --mpi=pmix",
                     world.size, comm->size()));
   }
   try {
