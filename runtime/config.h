@@ -84,6 +84,7 @@ struct Config {
   std::uint64_t seed = 0;
   int threads = 0;                  ///< per rank; 0: usable cores / ranks on the node
   std::string device = "auto";      ///< auto, cpu, cuda
+  bool cuda_graph = false;          ///< a GPU's steps are recorded once, then replayed
   std::string comm = "auto";        ///< auto, thread, mpi
   std::string collectives = "own";  ///< own, library
   std::optional<ShapedLink> shaped_link;

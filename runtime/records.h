@@ -115,6 +115,8 @@ class RunObserver {
   virtual void started(const RunPlan& plan) = 0;
   /// Where checkpoints go; asked after started.
   virtual std::string checkpoint_folder() const = 0;
+  /// What a person may want to know came up between two steps.
+  virtual void noted(const std::string& /*line*/) {}
   virtual void stepped(const StepRecord& record, const std::vector<RankStep>& ranks) = 0;
   virtual void finished(const RunSummary& summary) = 0;
 };

@@ -57,8 +57,9 @@ class Writer {
     std::copy(text.begin(), text.end(), tokens.as<std::int64_t>());
     const TensorView labels = state_.program().view(graph.label, 0);
     std::fill_n(labels.as<std::int64_t>(), labels.num_elements(), 0);
-    state_.executor().begin_step();
+    state_.begin_step();
     state_.run_step();
+    state_.finish_step();
     return state_.program().view(graph.output, 0).f32();
   }
 

@@ -129,24 +129,13 @@ class Trainer {
     RankReporter reporter(*state_, world_, observer_);
     reporter.started(run_plan());
     Dump dump(config_.dump);
-    std::vector<double> losses;
-    for (std::int64_t step = outcome_.steps; step < num_steps_ && !outcome_.stopped; ++step) {
-      run_step(step);
-      losses.push_back(state_->totals().loss);
-      StepRecord record = step_record(step);
-      if (config_.val_every > 0 && (step + 1) % config_.val_every == 0) record.validation_loss = validation_loss();
-      reporter.stepped(record);
-      if (step == 0 && !config_.dump.empty()) dump.first_step(*state_);
-      outcome_.steps = step + 1;
-      outcome_.stopped = state_->totals().stops && outcome_.steps < num_steps_;
-      if (outcome_.stopped || is_saved_after(outcome_.steps)) checkpoint();
-    }
+    run_steps(reporter, dump);
     if (outcome_.stopped) {
       reporter.traced();
       reporter.finished("");
       return outcome_;
     }
-    if (!config_.dump.empty()) dump.finish(*state_, name_of(config_.optimizer.kind), losses);
+    if (!config_.dump.empty()) dump.finish(*state_, name_of(config_.optimizer.kind), losses_);
     if (!config_.save.empty()) save();
     reporter.traced();
     reporter.finished(writes_text_ ? write_text(*whole_, *state_, "And ", kSampleBytes, config_.seed) : "");
@@ -155,6 +144,62 @@ class Trainer {
 
  private:
   Device& device() { return *device_.device; }
+
+  /// Where a device has memory of its own, each step is put behind the one before, which is finished then: its line
+  /// comes, and what it found is acted on, one step late.
+  void run_steps(RankReporter& reporter, Dump& dump) {
+    const std::int64_t first = outcome_.steps;
+    num_finished_ = first;
+    for (std::int64_t step = first; step < num_steps_ && !outcome_.stopped; ++step) {
+      if (config_.cuda_graph && step == first + 1 && state_->steps_ahead() > 0) {
+        finish_steps(reporter, 0);
+        record_step();
+      }
+      start_step(step);
+      outcome_.steps = step + 1;
+      finish_steps(reporter, needs_all_finished_after(step) ? 0 : state_->steps_ahead());
+      if (step == 0 && !config_.dump.empty()) dump.first_step(*state_);
+      if (asked_to_stop_) finish_steps(reporter, 0);
+      outcome_.stopped = asked_to_stop_ && outcome_.steps < num_steps_;
+      if (outcome_.stopped || is_saved_after(outcome_.steps)) checkpoint();
+    }
+  }
+
+  bool validates_after(std::int64_t step) const { return config_.val_every > 0 && (step + 1) % config_.val_every == 0; }
+
+  bool needs_all_finished_after(std::int64_t step) const {
+    return step + 1 == num_steps_ || validates_after(step) || is_saved_after(step + 1) ||
+           (step == 0 && !config_.dump.empty());
+  }
+
+  /// Finishes steps until only the last `ahead` that were started are not.
+  void finish_steps(RankReporter& reporter, int ahead) {
+    for (; num_finished_ < outcome_.steps - ahead; ++num_finished_) {
+      finish_step(num_finished_);
+      losses_.push_back(state_->totals().loss);
+      asked_to_stop_ = asked_to_stop_ || state_->totals().stops;
+      StepRecord record = step_record(num_finished_);
+      if (validates_after(num_finished_)) record.validation_loss = validation_loss();
+      reporter.stepped(record);
+    }
+  }
+
+  /// On all ranks, or on none.
+  void record_step() {
+    std::string reason;
+    try {
+      state_->record_step();
+    } catch (const DeviceError& error) {
+      reason = error.what();
+    }
+    std::int64_t failed = reason.empty() ? 0 : 1;
+    world_.wait(world_.all_reduce({&failed, DataType::i64, Shape{1}}));
+    if (failed == 0) return;
+    state_->drop_recording();
+    if (observer_ == nullptr) return;
+    observer_->noted(fmt::format("--cuda-graph: steps are not replayed, {} of {} ranks could not record one{}", failed,
+                                 world_.size(), reason.empty() ? "" : ": " + reason));
+  }
 
   /// A device with memory of its own says itself what it lacks, when it is asked for.
   void check_memory(std::int64_t bytes) {
@@ -295,11 +340,14 @@ class Trainer {
     return learning_rate(name_of(o.schedule), o.learning_rate, o.min_learning_rate, o.warmup_steps, num_steps_, step);
   }
 
-  void run_step(std::int64_t step) {
-    state_->executor().begin_step();
+  void start_step(std::int64_t step) {
+    state_->begin_step();
     state_->load(*data_, step, batch_, rate(step), config_.seed);
-    state_->run_step();
-    state_->executor().end_step();
+    state_->run_step(step + 1 == num_steps_);
+  }
+
+  void finish_step(std::int64_t step) {
+    state_->finish_step();
     if (std::isfinite(state_->totals().loss)) return;
     if (!std::isfinite(state_->local_loss())) {
       throw NotFiniteError(fmt::format("the loss is {} at step {} on rank {}: try a smaller --lr, or --clip 1",
@@ -346,6 +394,9 @@ class Trainer {
     plan.notes.insert(plan.notes.end(), partition_->notes.begin(), partition_->notes.end());
     plan.notes.insert(plan.notes.end(), resume_notes_.begin(), resume_notes_.end());
     if (!device_.note.empty()) plan.notes.push_back(device_.note);
+    if (config_.cuda_graph && state_->steps_ahead() == 0) {
+      plan.notes.push_back("--cuda-graph is of GPUs: this run's steps are put together task by task");
+    }
     if (config_.shaped_link) plan.notes.push_back(describe(*config_.shaped_link));
     if (!verification_.empty()) plan.notes.push_back(verification_);
     return plan;
@@ -381,6 +432,9 @@ class Trainer {
   std::string verification_;  ///< of rank 0; empty on the others
   std::vector<std::string> resume_notes_;
   TrainOutcome outcome_;
+  std::int64_t num_finished_ = 0;  ///< steps that have been started and finished
+  bool asked_to_stop_ = false;     ///< some rank was, by what the last finished step says
+  std::vector<double> losses_;
   bool classifies_ = false;  ///< samples have one label each
   bool writes_text_ = false;
   double peak_ = 0;  ///< FLOP/s of all ranks' cores together

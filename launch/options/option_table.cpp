@@ -316,6 +316,9 @@ void add_run(Table& table) {
       {"auto", "portable", "avx2", "avx512"}, true, [](auto& c) -> auto& { return c.isa; }));
   table.push_back(name_option(row(kGroup, "device", "NAME", "cpu or cuda; auto: GPUs where each rank can have one"),
                               {"auto", "cpu", "cuda"}, false, [](auto& c) -> auto& { return c.device; }));
+  table.push_back(
+      flag_option(row(kGroup, "cuda-graph", "", "records the second step on GPUs, then replays it: one call a step"),
+                  false, [](auto& c) -> auto& { return c.cuda_graph; }));
   table.push_back(text_option(row(kGroup, "run", "DIR", "folder of the run's files", "runs/ and the time"),
                               [](auto& c) -> auto& { return c.run; }));
   table.push_back(integer_option(

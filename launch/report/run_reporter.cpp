@@ -37,6 +37,11 @@ void RunReporter::started(const RunPlan& plan) {
   plan_ = std::move(shown);
 }
 
+void RunReporter::noted(const std::string& line) {
+  terminal_.print(line + "\n");
+  folder_->log(line);
+}
+
 void RunReporter::stepped(const StepRecord& record, const std::vector<RankStep>& ranks) {
   folder_->append(record, ranks);
   history_->add(record, ranks);

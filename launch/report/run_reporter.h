@@ -26,6 +26,7 @@ class RunReporter : public RunObserver {
 
   void started(const RunPlan& plan) override;
   std::string checkpoint_folder() const override { return folder_->file("checkpoints"); }
+  void noted(const std::string& line) override;
   void stepped(const StepRecord& record, const std::vector<RankStep>& ranks) override;
   void traced(std::span<const RankTasks> ranks, const Timeline& timeline, const Mesh& mesh,
               const std::function<std::string(const RankTasks&, const Task&)>& name_of_task) override;

@@ -105,6 +105,11 @@ class Communicator {
   /// The next operation notes when it begins and ends as these marks of the rank's device; only where its work is the
   /// device's.
   virtual void mark_next(std::size_t /*begin*/, std::size_t /*end*/) {}
+  /// What was posted since Device::record began is recorded, not on its way: its tickets are done.
+  virtual void recorded() {}
+  /// Ends what this rank's device has in flight with others, whatever they do, on all of its communicators; they are of
+  /// no use then. Before memory is given back of a step that came to no end.
+  virtual void withdraw() noexcept {}
   /// Tells all ranks of the world that this one cannot go on, so that none waits for it. Does not throw. Withdraws
   /// what this rank has in flight, on all of its communicators: call it while those buffers still exist. With MPI
   /// processes the caller then ends the world by exit_all.

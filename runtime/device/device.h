@@ -29,6 +29,16 @@ struct UpdateRange {
   double weight_decay = 0;
 };
 
+/// Work that a device's queue has been shown once, and does as a whole whenever it is put there again.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+  Recording() = default;
+  Recording(const Recording&) = delete;
+  Recording& operator=(const Recording&) = delete;
+  virtual void replay() = 0;
+};
+
 /// Belongs to one rank and is used by its thread. Pointers called `device memory` may be read and written by work of
 /// this device alone; where it is the host's, shares_host_memory. Everything throws DeviceError where the device fails.
 class Device {
@@ -55,8 +65,8 @@ class Device {
   // Between host and device memory, behind all work that was put on the queue; they wait.
   virtual void upload(void* to, const void* from, std::size_t bytes) = 0;
   virtual void download(void* to, const void* from, std::size_t bytes) = 0;
-  /// Host memory for what `publish` then copies to `to`. It may be written when no work of an earlier step is on its
-  /// way, and stays the same for a `to` and its bytes.
+  /// Host memory of the step that began last for what `publish` then copies to `to`; the same one each time it is asked
+  /// for in that step.
   virtual void* host_side(void* to, std::size_t bytes) = 0;
   /// Puts the copy on the queue.
   virtual void publish(void* to) = 0;
@@ -88,15 +98,36 @@ class Device {
   /// One update of `range`; learning rate, bias corrections and clip factor are those of `state`.
   virtual void update(const UpdateRange& range, const OptimizerConfig& optimizer, const StepState* state) = 0;
 
-  // Times of a step. Marks are numbered by the caller.
-  /// Begins a step with this many marks, none of them set. `start` is the present.
-  virtual void begin_marks(Clock::time_point start, std::size_t num_marks) = 0;
-  /// Notes the time at which all work put on the queue so far is done.
+  // Steps. Up to two are on their way: the host prepares one while the device does the one before. Each is begun,
+  // ended and finished, in this order.
+  /// Begins a step with marks 0 to `num_marks` - 1, none of them set. `start` is the present. All steps but the last
+  /// are finished.
+  virtual void begin_step(Clock::time_point start, std::size_t num_marks) = 0;
+  /// Notes the time at which all work put on the queue so far is done, in the step that began last.
   virtual void mark(std::size_t index) = 0;
-  /// Returns when all work is done; throws what it found wrong in its data (std::invalid_argument), and TimeoutError.
-  virtual void synchronize() = 0;
-  /// Seconds from the start to each mark, after synchronize; below 0 where a mark was not set.
+  /// Nothing more belongs to the step that began last. Its results are the `bytes` at `results` (device memory) as that
+  /// work leaves them.
+  virtual void end_step(const void* results, std::size_t bytes) = 0;
+  /// Whether finish_step would return at once.
+  virtual bool is_step_done() = 0;
+  /// Returns when the earliest step that is not finished is done, with its results in host memory; they stay until the
+  /// next but one begins. Throws what the step found wrong in its data (std::invalid_argument).
+  virtual const void* finish_step() = 0;
+  /// Seconds from the start to each mark of the step that was finished last; below 0 where one was not set.
   virtual std::span<const double> marks() = 0;
+  /// Returns when all work is done. Throws as finish_step.
+  virtual void synchronize() = 0;
+
+  /// What `work` puts on the queue, and on those of communication that it lets wait for this one and joins again,
+  /// recorded instead of done. It may put nothing else anywhere, nor wait or ask for marks. Throws DeviceError where
+  /// the device cannot record it; not for devices that share the host's memory.
+  virtual std::unique_ptr<Recording> record(const std::function<void()>& work) = 0;
+
+  /// Whether a profiler is attached that wants to know what the host does.
+  virtual bool is_profiled() const { return false; }
+  /// What this thread does until end_range goes under `name` there. Ranges nest.
+  virtual void begin_range(const char* /*name*/) {}
+  virtual void end_range() {}
 
   /// A world whose operations move device memory, over the same ranks as `host`; null where `host` does that itself.
   /// Collective.

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <iterator>
 #include <numeric>
+#include <thread>
 
 #include "kernels/error.h"
 #include "models/op.h"
@@ -15,11 +16,15 @@ namespace dml {
 namespace {
 
 // Places in the sums of a step; those from kLoss on are summed over all ranks.
-constexpr std::size_t kOwnLoss = 0;
-constexpr std::size_t kLoss = 1;
-constexpr std::size_t kCorrect = 2;
-constexpr std::size_t kStops = 3;
-constexpr std::size_t kParameters = 4;
+constexpr std::size_t kOwnStop = 0;  // set by the host, the others by the device
+constexpr std::size_t kOwnLoss = 1;
+constexpr std::size_t kLoss = 2;
+constexpr std::size_t kCorrect = 3;
+constexpr std::size_t kStops = 4;
+constexpr std::size_t kParameters = 5;
+
+/// Between two looks at a recorded step.
+constexpr auto kPause = std::chrono::microseconds(20);
 
 /// Parameters, gradients and the optimizer's states.
 int num_flat_buffers(const OptimizerConfig& optimizer) { return 2 + optimizer.num_states(); }
@@ -48,7 +53,7 @@ std::int64_t flat_bytes(const Partition& partition, const OptimizerConfig& optim
 
 RankState::RankState(const Partition& partition, const OptimizerConfig& optimizer, Communicator& world, Device& device,
                      const CommOptions& options)
-    : device_(device), optimizer_(optimizer), stride_(partition.layout.size) {
+    : device_(device), optimizer_(optimizer), deadline_(options.deadline), stride_(partition.layout.size) {
   training_.partition = &partition;
   make_groups(world, options);
   flat_ = Arena(device, flat_bytes(partition, optimizer));
@@ -56,7 +61,14 @@ RankState::RankState(const Partition& partition, const OptimizerConfig& optimize
   load_parameters();
   totals_.resize(num_sums());
   sums_ = Arena(device, static_cast<std::int64_t>(totals_.size() * sizeof(double)));
+  device_.fill(sums(), 0, totals_.size() * sizeof(double));
   compile(training_, partition);
+}
+
+RankState::~RankState() {
+  // Giving memory back waits for the device, which would wait for ever for what others do not do any more.
+  const auto is_in_step = [](const Pass& pass) { return pass.executor && pass.executor->is_in_step(); };
+  if (is_in_step(training_) || is_in_step(validation_)) groups_.devices->withdraw();
 }
 
 void RankState::add_validation(const Partition& partition) { compile(validation_, partition); }
@@ -179,9 +191,16 @@ void RankState::load(Pass& pass, const Dataset& data, StepState state, std::int6
     }
   }
   device_.publish(pass.states.data());
+  note_stop();
 }
 
-void RankState::run_step() {
+void RankState::note_stop() {
+  *static_cast<double*>(device_.host_side(sums() + kOwnStop, sizeof(double))) = stop_requested() != 0 ? 1 : 0;
+  device_.publish(sums() + kOwnStop);
+}
+
+template <typename Run>
+void RankState::put_step(const Run& run) {
   // The gradient of a weight that is shared with another stage, and all of whose addends are computed there.
   for (std::size_t i = 0; i < computed_.size(); ++i) {
     const Segment& segment = partition().layout.segments[i];
@@ -189,12 +208,44 @@ void RankState::run_step() {
     device_.fill(flat(FlatBuffer::gradients) + segment.begin, 0,
                  static_cast<std::size_t>(segment.count) * sizeof(float));
   }
-  run(executor());
+  run();
 }
 
-void RankState::run(Executor& executor) {
-  executor.run();
-  device_.download(totals_.data(), sums(), totals_.size() * sizeof(double));
+void RankState::run_step(bool is_timed) {
+  if (recording_ && !is_timed) {
+    executor().replay(*recording_);
+  } else {
+    put_step([this] { executor().run(); });
+  }
+  end_step(executor());
+}
+
+void RankState::record_step() {
+  recording_ = device_.record([this] { put_step([this] { executor().record_run(); }); });
+}
+
+void RankState::finish_step() {
+  if (executor().next_is_replayed() && groups_.devices->size() > 1) watch();
+  finish_step(executor());
+}
+
+void RankState::finish_step(Executor& executor) {
+  const auto* results = static_cast<const double*>(executor.finish_step());
+  std::copy_n(results, totals_.size(), totals_.begin());
+}
+
+void RankState::watch() {
+  const auto begin = Clock::now();
+  while (!device_.is_step_done()) {
+    groups_.devices->progress();
+    if (Clock::now() - begin > deadline_) {
+      const std::string text = fmt::format("rank {} waited {:g} s for a step that is replayed", partition().rank,
+                                           std::chrono::duration<double>(deadline_).count());
+      groups_.devices->fail(text);
+      throw TimeoutError(text);
+    }
+    std::this_thread::sleep_for(kPause);
+  }
 }
 
 StepTotals RankState::validate(const Dataset& data, std::int64_t index, std::int64_t batch) {
@@ -204,10 +255,11 @@ StepTotals RankState::validate(const Dataset& data, std::int64_t index, std::int
   }
   StepState state;
   state.step = index;
-  load(validation_, data, state, batch);
   validation_.executor->begin_step();
-  run(*validation_.executor);
-  validation_.executor->end_step();
+  load(validation_, data, state, batch);
+  validation_.executor->run();
+  end_step(*validation_.executor);
+  finish_step(*validation_.executor);
   return totals();
 }
 
@@ -230,11 +282,9 @@ void RankState::sum_squares() {
 
 void RankState::gather_totals(const Pass& pass) {
   const Partition& partition = *pass.partition;
-  const std::size_t bytes = totals_.size() * sizeof(double);
-  auto* begin = static_cast<double*>(device_.host_side(sums(), bytes));
-  std::fill_n(begin, totals_.size(), 0.0);
-  begin[kStops] = stop_requested() != 0 ? 1 : 0;
-  device_.publish(sums());
+  if (device_.shares_host_memory()) note_stop();  // what came while the step ran
+  device_.fill(sums() + kOwnLoss, 0, (totals_.size() - kOwnLoss) * sizeof(double));
+  device_.copy(sums() + kStops, sums() + kOwnStop, sizeof(double));
   for (int m = 0; m < static_cast<int>(pass.contexts.size()); ++m) {
     const TensorView loss = pass.program->view(partition.split().graph.loss, m);
     if (loss) device_.add_scalar(sums() + kOwnLoss, loss.f32());

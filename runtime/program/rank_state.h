@@ -2,6 +2,7 @@
 // training step and of a validation pass over them.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -35,18 +36,33 @@ class RankState {
   /// `options` are those of communication between devices.
   RankState(const Partition& partition, const OptimizerConfig& optimizer, Communicator& world, Device& device,
             const CommOptions& options = {});
+  ~RankState();
+  RankState(const RankState&) = delete;
+  RankState& operator=(const RankState&) = delete;
   /// A forward pass over the same weights, with a partition that differs in its tasks alone.
   void add_validation(const Partition& partition);
 
+  /// How many steps may be on their way when the next one begins: 1 where the device has memory of its own, else 0.
+  int steps_ahead() const { return device_.shares_host_memory() ? 0 : 1; }
+  /// Begins a step. At most steps_ahead() others are not finished.
+  void begin_step() { executor().begin_step(); }
   /// Copies this rank's samples of global batch `step` to their places, and sets what changes from step to step.
   void load(const Dataset& data, std::int64_t step, std::int64_t batch, double learning_rate, std::uint64_t seed);
-  /// One step; the totals are those of all ranks.
-  void run_step();
-  /// The totals of one batch of `data` without training on it; running statistics stay as they are.
+  /// Puts the step that began last on the device; by the recording where there is one and its tasks need no times.
+  void run_step(bool is_timed = true);
+  /// Returns when the earliest step that is not finished is done; the totals are its own, those of all ranks.
+  void finish_step();
+  /// Records a step that run_step then puts on the device as a whole. For a device with memory of its own that has done
+  /// a step and has none on its way. Throws DeviceError where it cannot be recorded; steps go on as before then.
+  void record_step();
+  /// Goes on without the recording.
+  void drop_recording() { recording_.reset(); }
+  /// The totals of one batch of `data` without training on it; running statistics stay as they are. While no step is on
+  /// its way.
   StepTotals validate(const Dataset& data, std::int64_t index, std::int64_t batch);
 
-  /// Of the last step. The norm's addends are parameters, in the order of the model: the same sum in every layout that
-  /// splits none of them otherwise.
+  /// Of the step that was finished last. The norm's addends are parameters, in the order of the model: the same sum in
+  /// every layout that splits none of them otherwise.
   StepTotals totals() const;
   /// This rank's own addend of the loss, for messages.
   double local_loss() const;
@@ -86,7 +102,14 @@ class RankState {
   Ticket post_totals();
   void update();
   void sum_squares();
-  void run(Executor& executor);
+  /// Clears what no task of the step sets, and runs the program with `run`.
+  template <typename Run>
+  void put_step(const Run& run);
+  void end_step(Executor& executor) { executor.end_step(sums(), totals_.size() * sizeof(double)); }
+  void finish_step(Executor& executor);
+  /// Waits for a replayed step, and looks for failures of its communication.
+  void watch();
+  void note_stop();
   double* sums() const { return reinterpret_cast<double*>(sums_.data()); }
   std::size_t num_sums() const;
   StepState* states(const Pass& pass) const { return reinterpret_cast<StepState*>(pass.states.data()); }
@@ -94,18 +117,20 @@ class RankState {
 
   Device& device_;
   OptimizerConfig optimizer_;
+  std::chrono::milliseconds deadline_;
   std::unique_ptr<Communicator> device_world_;  ///< where devices have one of their own
   RankGroups groups_;
   Arena flat_;
   std::int64_t stride_ = 0;     ///< elements between the flat buffers
   std::vector<bool> owned_;     ///< by segment: this rank speaks for it in the norm
   std::vector<bool> computed_;  ///< by segment: an addend of its gradient is computed on this rank
-  /// In device memory: this rank's loss, and over all ranks loss, correct samples, requests to stop, and each
-  /// parameter's square norm.
+  /// In device memory: whether this rank was asked to stop, its loss, and over all ranks loss, correct samples,
+  /// requests to stop, and each parameter's square norm.
   Arena sums_;
-  std::vector<double> totals_;  ///< the same of the last step
+  std::vector<double> totals_;  ///< the same of the step that was finished last
   std::vector<std::int64_t> ids_;
   Pass training_, validation_;
+  std::unique_ptr<Recording> recording_;  ///< of a training step
 };
 
 }  // namespace dml

@@ -41,10 +41,10 @@ class Rank {
         state_(partition_, config_.optimizer, world, *device_) {}
 
   void step(std::int64_t number) {
-    state_.executor().begin_step();
+    state_.begin_step();
     state_.load(*data_, number, data_->given_batch_size(), config_.optimizer.learning_rate, config_.seed);
     state_.run_step();
-    state_.executor().end_step();
+    state_.finish_step();
   }
 
  private:

@@ -176,10 +176,10 @@ inline void on_all_ranks(const Training& training, const TrainedLayout& layout, 
 }
 
 inline void run_step(RankState& state, const Dataset& data, const Training& training, std::int64_t step) {
-  state.executor().begin_step();
+  state.begin_step();
   state.load(data, step, training.batch, training.optimizer.learning_rate, 5);
   state.run_step();
-  state.executor().end_step();
+  state.finish_step();
 }
 
 /// Puts a rank's part of a tensor in its place.

@@ -105,7 +105,7 @@ NcclCommunicator::~NcclCommunicator() {
       try {
         await_ready(comm_, host_, groups_->deadline, "ncclCommFinalize");
       } catch (const Error&) {
-        withdraw_all();
+        withdraw();
       }
     }
     if (comm_ != nullptr) static_cast<void>(has_ended ? nccl().destroy(comm_) : nccl().abort(comm_));
@@ -261,7 +261,7 @@ void NcclCommunicator::progress() {
   try {
     host_.progress();
   } catch (const Error&) {
-    withdraw_all();
+    withdraw();
     throw;
   }
 }
@@ -304,10 +304,16 @@ void NcclCommunicator::join(Ticket ticket) {
   DML_CUDA(cudaStreamWaitEvent(device_.stream(), pending->end, 0));
 }
 
+void NcclCommunicator::recorded() {
+  for (const Pending& pending : pending_) resting_.push_back(pending.end);
+  pending_.clear();
+  done_ = last_;
+}
+
 void NcclCommunicator::check(ncclResult_t code, const char* call) {
   if (code == ncclSuccess || code == ncclInProgress) return;
   const std::string text = fmt::format("[{}] rank {}: {}", call, groups_->world_rank, reason(code, comm_));
-  withdraw_all();
+  withdraw();
   throw CommError(text);
 }
 
@@ -317,12 +323,12 @@ void NcclCommunicator::settle(ncclResult_t code, const char* call) {
   try {
     await_ready(comm_, host_, groups_->deadline, call);
   } catch (const Error&) {
-    withdraw_all();
+    withdraw();
     throw;
   }
 }
 
-void NcclCommunicator::withdraw_all() noexcept {
+void NcclCommunicator::withdraw() noexcept {
   for (NcclCommunicator* group : groups_->all) {
     if (group->comm_ != nullptr) static_cast<void>(nccl().abort(group->comm_));
     group->comm_ = nullptr;
@@ -330,7 +336,7 @@ void NcclCommunicator::withdraw_all() noexcept {
 }
 
 void NcclCommunicator::fail(const std::string& reason) noexcept {
-  withdraw_all();
+  withdraw();
   host_.fail(reason);
 }
 

@@ -56,6 +56,8 @@ class NcclCommunicator final : public Communicator {
   void wait(Ticket ticket) override;
   void join(Ticket ticket) override;
   void mark_next(std::size_t begin, std::size_t end) override { marks_ = {begin, end}; }
+  void recorded() override;
+  void withdraw() noexcept override;
   void fail(const std::string& reason) noexcept override;
   std::span<const std::pair<std::string, CommCounter>> counters() const override { return counters_; }
 
@@ -79,7 +81,6 @@ class NcclCommunicator final : public Communicator {
   void settle(ncclResult_t code, const char* call);
   void throw_async_errors();
   [[noreturn]] void throw_late(const Pending& pending, std::chrono::milliseconds waited);
-  void withdraw_all() noexcept;
 
   CudaDevice& device_;
   Communicator& host_;

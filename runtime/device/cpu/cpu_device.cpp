@@ -75,15 +75,22 @@ class CpuDevice final : public Device {
     adam(range.weights, range.moment1, range.moment2, range.gradients, range.count, step);
   }
 
-  void begin_marks(Clock::time_point start, std::size_t num_marks) override {
+  void begin_step(Clock::time_point start, std::size_t num_marks) override {
     marks_.assign(num_marks, -1.0);
     start_ = start;
   }
   void mark(std::size_t index) override {
     marks_[index] = std::chrono::duration<double>(Clock::now() - start_).count();
   }
-  void synchronize() override {}
+  void end_step(const void* results, std::size_t /*bytes*/) override { results_ = results; }
+  bool is_step_done() override { return true; }
+  const void* finish_step() override { return results_; }
   std::span<const double> marks() override { return marks_; }
+  void synchronize() override {}
+
+  std::unique_ptr<Recording> record(const std::function<void()>& /*work*/) override {
+    throw InternalError("a CPU records nothing");
+  }
 
   std::unique_ptr<Communicator> make_world(Communicator& /*host*/, const CommOptions& /*options*/) override {
     return nullptr;
@@ -92,6 +99,7 @@ class CpuDevice final : public Device {
  private:
   Clock::time_point start_;
   std::vector<double> marks_;
+  const void* results_ = nullptr;
 };
 
 }  // namespace

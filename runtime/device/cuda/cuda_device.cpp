@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <new>
 #include <stdexcept>
 
 #include "kernels/cuda/check.h"
@@ -9,6 +10,7 @@
 #include "kernels/optimizer.h"
 #include "kernels/totals.h"
 #include "runtime/comm/nccl/nccl_communicator.h"
+#include "runtime/device/cuda/cuda_graph.h"
 #include "runtime/device/cuda/kernel_table.h"
 
 namespace dml::cuda {
@@ -23,7 +25,12 @@ constexpr double kGiB = 1 << 30;
 CudaDevice::CudaDevice(int ordinal) : ordinal_(ordinal) {
   DML_CUDA(cudaSetDevice(ordinal));
   DML_CUDA(cudaStreamCreateWithFlags(&queue_.stream, cudaStreamNonBlocking));
-  DML_CUDA(cudaEventCreate(&start_));
+  for (Step& step : steps_) {
+    DML_CUDA(cudaEventCreate(&step.start));
+    DML_CUDA(cudaEventCreateWithFlags(&step.done, cudaEventDisableTiming));
+    step.fault.resize(sizeof(Fault));
+    new (step.fault.memory) Fault;
+  }
   queue_.workspace = allocate(kWorkspaceBytes);
   queue_.workspace_bytes = kWorkspaceBytes;
   queue_.fault = reinterpret_cast<Fault*>(allocate(sizeof(Fault)));
@@ -36,13 +43,18 @@ CudaDevice::CudaDevice(int ordinal) : ordinal_(ordinal) {
 // What fails here fails because the device did before, and that was told then.
 CudaDevice::~CudaDevice() {
   handles_.reset();
-  for (const Mark& mark : marks_) {
-    if (mark.event != nullptr) static_cast<void>(cudaEventDestroy(mark.event));
+  for (const Step& step : steps_) {
+    for (const Mark& mark : step.marks) {
+      if (mark.event != nullptr) static_cast<void>(cudaEventDestroy(mark.event));
+    }
+    for (const auto& [to, pinned] : step.host_sides) static_cast<void>(cudaFreeHost(pinned.memory));
+    for (const Pinned& pinned : {step.results, step.fault}) static_cast<void>(cudaFreeHost(pinned.memory));
+    for (cudaEvent_t event : {step.start, step.done}) {
+      if (event != nullptr) static_cast<void>(cudaEventDestroy(event));
+    }
   }
-  for (const auto& [to, pinned] : host_sides_) static_cast<void>(cudaFreeHost(pinned.memory));
   release(reinterpret_cast<std::byte*>(queue_.fault));
   release(static_cast<std::byte*>(queue_.workspace));
-  if (start_ != nullptr) static_cast<void>(cudaEventDestroy(start_));
   if (queue_.stream != nullptr) static_cast<void>(cudaStreamDestroy(queue_.stream));
 }
 
@@ -88,19 +100,22 @@ void CudaDevice::download(void* to, const void* from, std::size_t bytes) {
   DML_CUDA(cudaStreamSynchronize(queue_.stream));
 }
 
+void CudaDevice::Pinned::resize(std::size_t size) {
+  if (bytes == size) return;
+  if (memory != nullptr) DML_CUDA(cudaFreeHost(memory));
+  *this = {};
+  DML_CUDA(cudaHostAlloc(&memory, size, cudaHostAllocDefault));
+  bytes = size;
+}
+
 void* CudaDevice::host_side(void* to, std::size_t bytes) {
-  Pinned& pinned = host_sides_[to];
-  if (pinned.bytes != bytes) {
-    if (pinned.memory != nullptr) DML_CUDA(cudaFreeHost(pinned.memory));
-    pinned = {};
-    DML_CUDA(cudaHostAlloc(&pinned.memory, bytes, cudaHostAllocDefault));
-    pinned.bytes = bytes;
-  }
+  Pinned& pinned = current().host_sides[to];
+  pinned.resize(bytes);
   return pinned.memory;
 }
 
 void CudaDevice::publish(void* to) {
-  const Pinned& pinned = host_sides_.at(to);
+  const Pinned& pinned = current().host_sides.at(to);
   if (pinned.bytes == 0) return;
   DML_CUDA(cudaMemcpyAsync(to, pinned.memory, pinned.bytes, cudaMemcpyHostToDevice, queue_.stream));
 }
@@ -146,29 +161,62 @@ void CudaDevice::update(const UpdateRange& range, const OptimizerConfig& optimiz
   update(range.weights, range.moment1, range.moment2, range.gradients, range.count, step, state, queue_);
 }
 
-void CudaDevice::begin_marks(Clock::time_point /*start*/, std::size_t num_marks) {
-  if (marks_.size() < num_marks) marks_.resize(num_marks);
-  num_marks_ = num_marks;
-  for (Mark& mark : marks_) mark.is_set = false;
-  DML_CUDA(cudaEventRecord(start_, queue_.stream));
+void CudaDevice::begin_step(Clock::time_point /*start*/, std::size_t num_marks) {
+  DML_ASSERT(num_begun_ - num_finished_ < steps_.size(), fmt::format("step {} begins", num_begun_ + 1));
+  ++num_begun_;
+  if (current().marks.size() < num_marks) current().marks.resize(num_marks);
+  current().num_marks = num_marks;
+  for (Mark& mark : current().marks) mark.is_set = false;
+  DML_CUDA(cudaEventRecord(current().start, queue_.stream));
 }
 
 void CudaDevice::mark_on(std::size_t index, cudaStream_t stream) {
-  Mark& mark = marks_[index];
+  Mark& mark = current().marks[index];
   if (mark.event == nullptr) DML_CUDA(cudaEventCreate(&mark.event));
   DML_CUDA(cudaEventRecord(mark.event, stream));
   mark.is_set = true;
 }
 
-void CudaDevice::synchronize() {
-  DML_CUDA(cudaStreamSynchronize(queue_.stream));
-  throw_fault();
+void CudaDevice::end_step(const void* results, std::size_t bytes) {
+  current().results.resize(bytes);
+  DML_CUDA(cudaMemcpyAsync(current().results.memory, results, bytes, cudaMemcpyDeviceToHost, queue_.stream));
+  DML_CUDA(cudaMemcpyAsync(current().fault.memory, queue_.fault, sizeof(Fault), cudaMemcpyDeviceToHost, queue_.stream));
+  DML_CUDA(cudaEventRecord(current().done, queue_.stream));
 }
 
-void CudaDevice::throw_fault() const {
+bool CudaDevice::is_step_done() {
+  const cudaError_t state = cudaEventQuery(steps_[(num_finished_ + 1) % steps_.size()].done);
+  if (state != cudaErrorNotReady) check(state, "cudaEventQuery");
+  return state == cudaSuccess;
+}
+
+const void* CudaDevice::finish_step() {
+  const Step& finished = steps_[++num_finished_ % steps_.size()];
+  DML_CUDA(cudaEventSynchronize(finished.done));
+  throw_if(*static_cast<const Fault*>(finished.fault.memory));
+  return finished.results.memory;
+}
+
+std::span<const double> CudaDevice::marks() {
+  constexpr double kMilli = 1e-3;
+  const Step& finished = steps_[num_finished_ % steps_.size()];
+  seconds_.assign(finished.num_marks, -1.0);
+  for (std::size_t i = 0; i < finished.num_marks; ++i) {
+    if (!finished.marks[i].is_set) continue;
+    float milliseconds = 0;
+    DML_CUDA(cudaEventElapsedTime(&milliseconds, finished.start, finished.marks[i].event));
+    seconds_[i] = static_cast<double>(milliseconds) * kMilli;
+  }
+  return seconds_;
+}
+
+void CudaDevice::synchronize() {
   Fault fault;
-  DML_CUDA(cudaMemcpyAsync(&fault, queue_.fault, sizeof(fault), cudaMemcpyDeviceToHost, queue_.stream));
-  DML_CUDA(cudaStreamSynchronize(queue_.stream));
+  download(&fault, queue_.fault, sizeof(fault));
+  throw_if(fault);
+}
+
+void CudaDevice::throw_if(const Fault& fault) {
   switch (fault.kind) {
     case Fault::none: return;
     case Fault::label:
@@ -180,16 +228,8 @@ void CudaDevice::throw_fault() const {
   }
 }
 
-std::span<const double> CudaDevice::marks() {
-  constexpr double kMilli = 1e-3;
-  seconds_.assign(num_marks_, -1.0);
-  for (std::size_t i = 0; i < num_marks_; ++i) {
-    if (!marks_[i].is_set) continue;
-    float milliseconds = 0;
-    DML_CUDA(cudaEventElapsedTime(&milliseconds, start_, marks_[i].event));
-    seconds_[i] = static_cast<double>(milliseconds) * kMilli;
-  }
-  return seconds_;
+std::unique_ptr<Recording> CudaDevice::record(const std::function<void()>& work) {
+  return std::make_unique<CudaGraph>(queue_.stream, work);
 }
 
 std::unique_ptr<Communicator> CudaDevice::make_world(Communicator& host, const CommOptions& options) {

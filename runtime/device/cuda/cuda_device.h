@@ -1,7 +1,9 @@
-// A GPU as the device of a rank: one stream of compute work, a workspace, pinned memory for what the host brings, and
-// events as marks. Communication between devices has streams of its own, which it orders against this one by events.
+// A GPU as the device of a rank: one stream of compute work, a workspace, pinned memory for what the host brings and
+// gets, and events as marks. Communication between devices has streams of its own, which it orders against this one by
+// events.
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <span>
@@ -48,10 +50,18 @@ class CudaDevice final : public Device {
   void clip(StepState* state, const double* squares, std::int64_t count, double limit) override;
   void update(const UpdateRange& range, const OptimizerConfig& optimizer, const StepState* state) override;
 
-  void begin_marks(Clock::time_point start, std::size_t num_marks) override;
+  void begin_step(Clock::time_point start, std::size_t num_marks) override;
   void mark(std::size_t index) override { mark_on(index, queue_.stream); }
-  void synchronize() override;
+  void end_step(const void* results, std::size_t bytes) override;
+  bool is_step_done() override;
+  const void* finish_step() override;
   std::span<const double> marks() override;
+  void synchronize() override;
+  std::unique_ptr<Recording> record(const std::function<void()>& work) override;
+
+  bool is_profiled() const override;
+  void begin_range(const char* name) override;
+  void end_range() override;
 
   std::unique_ptr<Communicator> make_world(Communicator& host, const CommOptions& options) override;
 
@@ -60,23 +70,35 @@ class CudaDevice final : public Device {
   cudaStream_t stream() const { return queue_.stream; }
 
  private:
+  /// Memory of the host that copies of the device reach by themselves.
   struct Pinned {
     void* memory = nullptr;
     std::size_t bytes = 0;
+
+    /// Content is lost where the size changes.
+    void resize(std::size_t bytes);
   };
   struct Mark {
     cudaEvent_t event = nullptr;
     bool is_set = false;
   };
-  void throw_fault() const;
+  /// What the host keeps of a step until it is finished.
+  struct Step {
+    cudaEvent_t start = nullptr, done = nullptr;
+    std::vector<Mark> marks;
+    std::size_t num_marks = 0;
+    std::map<void*, Pinned> host_sides;  ///< by the device memory that they are copied to
+    Pinned results, fault;
+  };
+  /// The one that began last.
+  Step& current() { return steps_[num_begun_ % steps_.size()]; }
+  static void throw_if(const Fault& fault);
 
   int ordinal_;
   Queue queue_;
   std::unique_ptr<Handles> handles_;
-  std::map<void*, Pinned> host_sides_;  ///< by the device memory that they are copied to
-  cudaEvent_t start_ = nullptr;
-  std::vector<Mark> marks_;
-  std::size_t num_marks_ = 0;
+  std::array<Step, 2> steps_;  ///< in turn
+  std::size_t num_begun_ = 0, num_finished_ = 0;
   std::vector<double> seconds_;
 };
 

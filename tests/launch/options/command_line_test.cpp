@@ -82,7 +82,8 @@ TEST(CommandLine, EveryOptionReachesConfig) {
           "--optimizer sgd --lr 0.1 "
           "--momentum 0.9 --nesterov --beta1 0.8 --beta2 0.9 --eps 1e-6 "
           "--weight-decay 0.02 --no-decay *bias --clip 2 --lr-schedule cosine --warmup 5 --min-lr 0.01 "
-          "--seed 42 --threads 3 --isa avx2 --device cuda --run r --checkpoint-every 6 --resume auto --save s.onnx "
+          "--seed 42 --threads 3 --isa avx2 --device cuda --cuda-graph --run r --checkpoint-every 6 --resume auto "
+          "--save s.onnx "
           "--dump "
           "d.safetensors "
           "--comm thread --collectives library --deadline 12.5 --shape-link 50,2.5:t")
@@ -116,6 +117,7 @@ TEST(CommandLine, EveryOptionReachesConfig) {
   EXPECT_EQ(c.threads, 3);
   EXPECT_EQ(c.isa, "avx2");
   EXPECT_EQ(c.device, "cuda");
+  EXPECT_TRUE(c.cuda_graph);
   EXPECT_EQ(c.comm, "thread");
   EXPECT_EQ(c.collectives, "library");
   EXPECT_EQ(c.deadline_s, 12.5);

@@ -44,9 +44,11 @@ TEST(Device, CountsTheFirstOfEqualLogits) {
 
 TEST(Device, MarksThatAreNotSetAreBelowZero) {
   const auto device = make_cpu_device();
-  device->begin_marks(Clock::now(), 2);
+  device->begin_step(Clock::now(), 2);
   device->mark(1);
-  device->synchronize();
+  const double result = 3;
+  device->end_step(&result, sizeof result);
+  EXPECT_EQ(*static_cast<const double*>(device->finish_step()), 3);
   EXPECT_LT(device->marks()[0], 0);
   EXPECT_GE(device->marks()[1], 0);
 }

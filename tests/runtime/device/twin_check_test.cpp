@@ -54,10 +54,14 @@ class OffDevice final : public Device {
   void clip(StepState* /*state*/, const double* /*squares*/, std::int64_t /*count*/, double /*limit*/) override {}
   void update(const UpdateRange& /*range*/, const OptimizerConfig& /*optimizer*/, const StepState* /*state*/) override {
   }
-  void begin_marks(Clock::time_point /*start*/, std::size_t /*num_marks*/) override {}
+  void begin_step(Clock::time_point /*start*/, std::size_t /*num_marks*/) override {}
   void mark(std::size_t /*index*/) override {}
-  void synchronize() override {}
+  void end_step(const void* /*results*/, std::size_t /*bytes*/) override {}
+  bool is_step_done() override { return true; }
+  const void* finish_step() override { return nullptr; }
   std::span<const double> marks() override { return {}; }
+  void synchronize() override {}
+  std::unique_ptr<Recording> record(const std::function<void()>& /*work*/) override { return nullptr; }
   std::unique_ptr<Communicator> make_world(Communicator& /*host*/, const CommOptions& /*options*/) override {
     return nullptr;
   }

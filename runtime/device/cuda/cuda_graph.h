@@ -1,0 +1,26 @@
+// A step as a CUDA graph: one call puts all of its kernels, copies and messages on the GPU.
+#pragma once
+
+#include <functional>
+
+#include <cuda_runtime_api.h>
+
+#include "runtime/device/device.h"
+
+namespace dml::cuda {
+
+class CudaGraph final : public Recording {
+ public:
+  /// Captures what `work` puts on `stream`, and on the streams that it lets wait for this one and joins with it again.
+  /// Throws DeviceError where CUDA refuses it, and what `work` throws; the stream is as before then.
+  CudaGraph(cudaStream_t stream, const std::function<void()>& work);
+  ~CudaGraph() override;
+
+  void replay() override;
+
+ private:
+  cudaStream_t stream_;
+  cudaGraphExec_t graph_ = nullptr;
+};
+
+}  // namespace dml::cuda
