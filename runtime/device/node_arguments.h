@@ -3,12 +3,18 @@
 #pragma once
 
 #include "kernels/attention.h"
+#include "kernels/batch_norm.h"
 #include "kernels/broadcast.h"
+#include "kernels/conv.h"
 #include "kernels/dropout.h"
 #include "kernels/elementwise.h"
+#include "kernels/gather.h"
+#include "kernels/matmul.h"
+#include "kernels/move.h"
+#include "kernels/pool.h"
 #include "kernels/reduce.h"
 #include "kernels/unary.h"
-#include "runtime/device/cpu/bind.h"
+#include "runtime/device/bind_args.h"
 
 namespace dml {
 
@@ -79,5 +85,17 @@ template <typename T>
 AttentionOperands<T> packed_operands(T* qkv, std::int64_t width) {
   return {{qkv, 3 * width}, {qkv + width, 3 * width}, {qkv + 2 * width, 3 * width}};
 }
+
+MatMulOptions matmul_options(const Attributes& attrs);
+ConvOptions conv_options(const Attributes& attrs);
+
+/// Of a pool from x to y; one spatial dim becomes the second of two.
+PoolGeometry pool_geometry(const Attributes& attrs, const Shape& x, const Shape& y);
+/// Throws std::invalid_argument where there are dilations.
+PoolGeometry average_pool_geometry(const Attributes& attrs, const Shape& x, const Shape& y);
+
+BatchNormExtents batch_norm_extents(const Shape& x);
+GatherShape gather_shape(const Attributes& attrs, const Shape& table, const Shape& indices);
+ShardedDim sharded_dim(const Attributes& attrs, const Shape& whole);
 
 }  // namespace dml

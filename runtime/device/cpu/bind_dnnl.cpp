@@ -1,8 +1,8 @@
 // Binders of matrix products, convolutions, pools and batch normalization.
 #include <algorithm>
 
-#include "runtime/device/attributes.h"
 #include "runtime/device/cpu/operands.h"
+#include "runtime/device/node_arguments.h"
 
 namespace dml {
 namespace {

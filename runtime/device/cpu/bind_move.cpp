@@ -3,7 +3,6 @@
 #include <vector>
 
 #include "models/op.h"
-#include "runtime/device/attributes.h"
 #include "runtime/device/cpu/bind.h"
 #include "runtime/device/cpu/operands.h"
 #include "runtime/device/node_arguments.h"

@@ -1,8 +1,7 @@
-// Which CPU kernel executes which operation of a Graph: an explicit ordered list, and the binding of one node.
+// Which CPU kernel executes a node of a Graph.
 #pragma once
 
 #include <span>
-#include <string_view>
 
 #include "kernels/tensor.h"
 #include "models/graph.h"
@@ -15,8 +14,5 @@ namespace dml {
 /// std::invalid_argument where shapes or attributes do not fit.
 Kernel bind_kernel(const Graph& graph, const Node& node, std::span<const TensorView> inputs,
                    std::span<const TensorView> outputs, const KernelContext& context);
-
-/// The names of all operations that have a CPU kernel, in the order of the table.
-std::span<const std::string_view> cpu_operations();
 
 }  // namespace dml

@@ -1,8 +1,8 @@
 // Binders of matrix products and convolutions.
 #include "models/op.h"
-#include "runtime/device/attributes.h"
 #include "runtime/device/cpu/operands.h"
 #include "runtime/device/cuda/operands.h"
+#include "runtime/device/node_arguments.h"
 
 namespace dml::cuda {
 Kernel bind_matmul(const BindArgs& args) {

@@ -4,7 +4,6 @@
 
 #include "kernels/cast.h"
 #include "models/op.h"
-#include "runtime/device/attributes.h"
 #include "runtime/device/cuda/operands.h"
 #include "runtime/device/node_arguments.h"
 

@@ -1,7 +1,7 @@
 // Binders of pools and of batch normalization.
 #include "models/op.h"
-#include "runtime/device/attributes.h"
 #include "runtime/device/cuda/operands.h"
+#include "runtime/device/node_arguments.h"
 
 namespace dml::cuda {
 

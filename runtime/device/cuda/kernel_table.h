@@ -1,8 +1,7 @@
-// Which CUDA kernel executes which operation of a Graph: an explicit ordered list, and the binding of one node.
+// Which CUDA kernel executes a node of a Graph.
 #pragma once
 
 #include <span>
-#include <string_view>
 
 #include "kernels/cuda/queue.h"
 #include "runtime/device/cpu/kernel_table.h"
@@ -15,8 +14,5 @@ namespace dml::cuda {
 /// for its data types, and std::invalid_argument where shapes or attributes do not fit.
 Kernel bind_kernel(const Graph& graph, const Node& node, std::span<const TensorView> inputs,
                    std::span<const TensorView> outputs, const KernelContext& context, const Queue& queue);
-
-/// The names of all operations that have a CUDA kernel, in the order of the table.
-std::span<const std::string_view> operations();
 
 }  // namespace dml::cuda
