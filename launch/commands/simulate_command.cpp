@@ -8,8 +8,8 @@
 #include "launch/commands/simulate_model.h"
 #include "launch/failure.h"
 #include "launch/options/simulate_options.h"
-#include "launch/report/schedule_page.h"
-#include "launch/report/schedule_report.h"
+#include "launch/report/simulate/schedule_page.h"
+#include "launch/report/simulate/schedule_report.h"
 #include "launch/terminal/terminal.h"
 
 namespace dml {

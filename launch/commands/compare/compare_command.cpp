@@ -15,7 +15,6 @@
 #include "launch/hardware_file.h"
 #include "launch/report/compare/compare_report.h"
 #include "launch/report/compare/runs_report.h"
-#include "launch/report/run/run_page.h"
 #include "launch/report/run/step_chart.h"
 #include "launch/terminal/terminal.h"
 
@@ -102,8 +101,8 @@ int compare_with_graph(const Command& command, Terminal& terminal) {
   const std::array<ChartSide, 2> sides{
       {{"simulated", &comparison.predicted}, {"measured", &comparison.joined.measured}}};
   const std::string page = (fs::path(folder) / "compare.html").string();
-  write_file(command.text("html", page), compared_page(comparison, step_chart(run, sides, kMostChartSpans)));
-  terminal.print(command.has("json") ? json : comparison_page(comparison, terminal.style()));
+  write_file(command.text("html", page), comparison_page(comparison, step_chart(run, sides, kMostChartSpans)));
+  terminal.print(command.has("json") ? json : comparison_text(comparison, terminal.style()));
   return comparison.agrees() ? exit_code::kDone : exit_code::kCheckFailed;
 }
 

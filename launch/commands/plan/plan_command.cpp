@@ -15,7 +15,7 @@
 #include "launch/failure.h"
 #include "launch/hardware_file.h"
 #include "launch/options/option_makers.h"
-#include "launch/report/plan_report.h"
+#include "launch/report/plan/plan_report.h"
 #include "launch/terminal/terminal.h"
 #include "runtime/data/dataset.h"
 #include "runtime/model/layout_plan.h"

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "launch/options/command_line.h"
-#include "launch/report/plan_report.h"
+#include "launch/report/plan/plan_report.h"
 
 namespace dml {
 

@@ -4,7 +4,7 @@
 #include <cstddef>
 
 #include "launch/options/command_line.h"
-#include "launch/report/plan_report.h"
+#include "launch/report/plan/plan_report.h"
 
 namespace dml {
 

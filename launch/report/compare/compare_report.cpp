@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "launch/report/compare/quantile.h"
+#include "launch/report/page/page_file.h"
 #include "launch/terminal/number_text.h"
 #include "launch/terminal/text_table.h"
 
@@ -99,7 +100,7 @@ Json json_of(const std::vector<UnmatchedTask>& tasks) {
 
 }  // namespace
 
-std::string comparison_page(const Comparison& c, Style style) {
+std::string comparison_text(const Comparison& c, Style style) {
   std::string text = fmt::format("{} {}\n\n", style.heading("Generated and measured:"), c.run);
   text += fmt::format("  {} tasks generated, {} of them executed, {} executed that were not generated\n",
                       c.num_generated, c.num_generated - c.joined.not_executed.size(), c.joined.not_generated.size());
@@ -150,6 +151,11 @@ std::string comparison_json(const Comparison& c) {
                                            {"measured_ms", task.measured * kMsPerSecond}});
   }
   return json.dump(1) + "\n";
+}
+
+std::string comparison_page(const Comparison& comparison, const std::string& step_chart) {
+  return filled_page("compare.html",
+                     {{"comparison", json_for_page(comparison_json(comparison))}, {"step", json_for_page(step_chart)}});
 }
 
 }  // namespace dml

@@ -45,7 +45,9 @@ struct Comparison {
   bool agrees() const { return joined.not_executed.empty() && joined.not_generated.empty(); }
 };
 
-std::string comparison_page(const Comparison& comparison, Style style);
+std::string comparison_text(const Comparison& comparison, Style style);
 std::string comparison_json(const Comparison& comparison);
+/// A page of its own. `step_chart` is step_chart_json() of both steps, the generated side first.
+std::string comparison_page(const Comparison& comparison, const std::string& step_chart);
 
 }  // namespace dml

@@ -133,7 +133,7 @@ std::string runs_json(std::span<const ComparedRun> runs) {
 std::string runs_page(std::span<const ComparedRun> runs) {
   std::string charts;
   for (const ComparedRun& run : runs) charts += (charts.empty() ? "[" : ",") + run.step_chart;
-  return filled_page("runs_compare.html",
+  return filled_page("runs.html",
                      {{"compared", json_for_page(runs_json(runs))}, {"steps", json_for_page(charts + "]")}});
 }
 

@@ -12,7 +12,7 @@ std::string filled_page(std::string_view name, const std::vector<std::pair<std::
     const std::string_view key = rest.substr(begin + 2, end - begin - 2);
     const auto word = std::find_if(words.begin(), words.end(), [&](const auto& known) { return known.first == key; });
     page += rest.substr(0, begin);
-    page += word != words.end() ? std::string_view(word->second) : page_file(key);
+    page += word != words.end() ? word->second : filled_page(key, words);
     rest.remove_prefix(end + 2);
   }
   return page.append(rest);

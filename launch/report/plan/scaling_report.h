@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "launch/report/plan_report.h"
+#include "launch/report/plan/plan_report.h"
 #include "launch/terminal/style.h"
 
 namespace dml {

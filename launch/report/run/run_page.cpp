@@ -105,9 +105,4 @@ std::string run_page(const std::string& folder, const Config& config, const RunP
                                   {"step", json_for_page(step_chart)}});
 }
 
-std::string compared_page(const Comparison& comparison, const std::string& step_chart) {
-  return filled_page("run_compare.html",
-                     {{"comparison", json_for_page(comparison_json(comparison))}, {"step", json_for_page(step_chart)}});
-}
-
 }  // namespace dml

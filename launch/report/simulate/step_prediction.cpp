@@ -146,7 +146,7 @@ std::string prediction_json(const StepPrediction& p) {
 }
 
 std::string prediction_page(const StepPrediction& p, const std::string& step_chart) {
-  return filled_page("run_simulated.html",
+  return filled_page("simulate.html",
                      {{"prediction", json_for_page(prediction_json(p))}, {"step", json_for_page(step_chart)}});
 }
 

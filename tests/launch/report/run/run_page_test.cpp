@@ -1,20 +1,14 @@
-// report.html and compare.html are whole: all files inlined, the data readable, nothing that ends its <script> early.
+// report.html is whole: all files inlined, the data readable, nothing that ends its <script> early.
 #include "launch/report/run/run_page.h"
 
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
+#include "tests/launch/report/page_data.h"
 
-namespace dml {
+namespace dml::test {
 namespace {
 
 using Json = nlohmann::json;
-
-Json data_of(const std::string& page, const std::string& id) {
-  const std::string begin = "<script type=\"application/json\" id=\"" + id + "\">";
-  const std::size_t from = page.find(begin) + begin.size();
-  return Json::parse(page.substr(from, page.find("</script>", from) - from));
-}
 
 std::string page_of_a_run(const std::string& sample) {
   RunPlan plan;
@@ -36,7 +30,7 @@ std::string page_of_a_run(const std::string& sample) {
 }
 
 TEST(RunPage, HoldsTheRun) {
-  const Json run = data_of(page_of_a_run("text"), "run");
+  const Json run = page_data(page_of_a_run("text"), "run");
   EXPECT_EQ(run.at("folder"), "runs/one");
   EXPECT_EQ(run.at("ranks").at(1).at("place"), "d0 p1 t0");
   EXPECT_EQ(run.at("ranks").at(1).at("bubble_ms"), 250);
@@ -51,18 +45,8 @@ TEST(RunPage, NeedsNoOtherFile) {
 
 TEST(RunPage, TextOfTheModelCannotEndItsScript) {
   const std::string sample = "</script><b>\xff";
-  EXPECT_EQ(data_of(page_of_a_run(sample), "run").at("sample"), "</script><b>\xef\xbf\xbd");
-}
-
-TEST(ComparedPage, HoldsTheComparison) {
-  Comparison comparison;
-  comparison.run = "runs/one";
-  comparison.measured_step = 0.5;
-  const std::string page = compared_page(comparison, "{\"sides\":[]}");
-  EXPECT_EQ(data_of(page, "comparison").at("measured_step_ms"), 500);
-  EXPECT_EQ(data_of(page, "step"), (Json{{"sides", Json::array()}}));
-  EXPECT_EQ(page.find("{{"), std::string::npos);
+  EXPECT_EQ(page_data(page_of_a_run(sample), "run").at("sample"), "</script><b>\xef\xbf\xbd");
 }
 
 }  // namespace
-}  // namespace dml
+}  // namespace dml::test

@@ -6,7 +6,7 @@
 #include <span>
 #include <string>
 
-#include "launch/report/schedule_report.h"
+#include "launch/report/simulate/schedule_report.h"
 #include "parallel/pipeline/pipeline_settings.h"
 
 namespace dml {

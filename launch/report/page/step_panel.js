@@ -1,5 +1,5 @@
 // The Gantt chart with what stands around it: buttons, the colours' meaning, and the facts of the chosen task. Before it
-// stands what both pages of a run are made of.
+// stands what all pages of a step are made of.
 "use strict";
 
 const byId = id => document.getElementById(id);

@@ -1,4 +1,4 @@
-#include "launch/report/plan_report.h"
+#include "launch/report/plan/plan_report.h"
 
 #include <fmt/format.h>
 

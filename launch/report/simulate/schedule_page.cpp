@@ -1,4 +1,4 @@
-#include "launch/report/schedule_page.h"
+#include "launch/report/simulate/schedule_page.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>

@@ -1,5 +1,5 @@
 // The page makes and plays schedules itself: what it comes to must be what the program comes to.
-#include "launch/report/schedule_page.h"
+#include "launch/report/simulate/schedule_page.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -13,6 +13,7 @@
 
 #include "launch/report/page/page_file.h"
 #include "parallel/pipeline/actions.h"
+#include "tests/launch/report/page_data.h"
 
 namespace dml {
 namespace {
@@ -60,10 +61,7 @@ std::vector<std::string> output_of(const std::string& command) {
 }
 
 std::string settings_json(const PipelineSettings& settings) {
-  const std::string page = schedule_page({}, settings);
-  const std::string begin = R"(<script type="application/json" id="data">)";
-  const std::size_t first = page.find(begin) + begin.size();
-  return nlohmann::json::parse(page.substr(first, page.find("</script>", first) - first))["settings"].dump();
+  return test::page_data(schedule_page({}, settings), "data").at("settings").dump();
 }
 
 std::vector<PipelineSettings> many_settings() {

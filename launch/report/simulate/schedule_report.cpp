@@ -1,4 +1,4 @@
-#include "launch/report/schedule_report.h"
+#include "launch/report/simulate/schedule_report.h"
 
 #include <fmt/format.h>
 
