@@ -59,8 +59,6 @@ void check_dnnl(dnnl_status_t status, const char* call, const char* file, int li
                     std::to_string(line));
 }
 
-std::size_t dnnl_workspace_bytes() { return thread_workspace.size; }
-
 #ifdef _OPENMP
 SingleThread::SingleThread(bool limited) : granted_(omp_get_max_threads()) {
   if (limited) omp_set_num_threads(1);

@@ -14,9 +14,6 @@ namespace dml::cpu {
 #define DML_DNNL_CHECK(call) ::dml::cpu::check_dnnl((call), #call, __FILE__, __LINE__)
 void check_dnnl(dnnl_status_t status, const char* call, const char* file, int line);
 
-/// Bytes that the calling thread's workspace holds.
-std::size_t dnnl_workspace_bytes();
-
 /// While it lives, primitives that the calling thread makes use one thread if `limited`.
 class SingleThread {
  public:

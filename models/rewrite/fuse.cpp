@@ -21,19 +21,6 @@ void toggle(Attributes& attrs, const std::string& flag) {
   attrs.set(flag, std::int64_t{attrs.integer(flag) != 0 ? 0 : 1});
 }
 
-/// The vector that the Add puts onto the MatMul's columns; kNone where it is none.
-ValueId column_bias(const Graph& graph, const Node& add, ValueId product) {
-  const ValueId other = add.inputs[0] == product ? add.inputs[1] : add.inputs[0];
-  if (other == product || graph.shape(add.outputs[0]) != graph.shape(product)) return kNone;
-  return graph.shape(other) == Shape{graph.shape(product).back()} ? other : kNone;
-}
-
-bool takes_bias(const Node& node) {
-  const bool has_bias = node.inputs.size() > 2 && node.inputs[2] != kNone;
-  return node.op->name == "MatMul" && node.phase == Phase::forward && !has_bias &&
-         node.attrs.integer("accumulate") == 0;
-}
-
 }  // namespace
 
 void fold_transposes(Graph& graph) {
@@ -55,31 +42,6 @@ void fuse(Graph& graph) {
   for (const auto pass : {fold_constants, fuse_gelu, fuse_attention, fold_transposes}) {
     remove_unused(graph);
     pass(graph);
-  }
-  remove_unused(graph);
-}
-
-void fuse_bias(Graph& graph) {
-  const Matcher matcher(graph);
-  std::vector<NodeId> fused_into(static_cast<std::size_t>(graph.num_nodes()), kNone);
-  for (NodeId id = 0; id < graph.num_nodes(); ++id) {
-    const Node product = graph.node(id);
-    if (!takes_bias(product) || !matcher.is_internal(product.outputs[0])) continue;
-    Node& add = graph.node(matcher.reader(product.outputs[0]));
-    if (add.op->name != "Add") continue;
-    const ValueId bias = column_bias(graph, add, product.outputs[0]);
-    if (bias == kNone) continue;
-    fused_into[static_cast<std::size_t>(id)] = matcher.reader(product.outputs[0]);
-    const std::vector<ValueId> outputs = add.outputs;
-    add = product;
-    add.inputs = {product.inputs[0], product.inputs[1], bias};
-    add.outputs = outputs;
-  }
-  for (NodeId id = 0; id < graph.num_nodes(); ++id) {
-    NodeId& forward = graph.node(id).forward;
-    if (forward == kNone) continue;
-    const NodeId fused = fused_into[static_cast<std::size_t>(forward)];
-    if (fused != kNone) forward = fused;
   }
   remove_unused(graph);
 }

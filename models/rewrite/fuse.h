@@ -10,8 +10,4 @@ namespace dml {
 /// drops dead nodes. Values that remain keep their ids and meaning.
 void fuse(Graph& graph);
 
-/// MatMul followed by Add of a vector over its columns becomes MatMul with bias. For training graphs, after the tensor
-/// split; the Add's output keeps its id, and gradient nodes of both refer to the fused node.
-void fuse_bias(Graph& graph);
-
 }  // namespace dml

@@ -43,8 +43,6 @@ struct StepEstimate {
 
 /// Why a layout is not possible.
 enum class Obstacle : std::uint8_t { batch, stages, tensor, schedule, memory, duplicate };
-inline constexpr Obstacle kObstacles[] = {Obstacle::batch,    Obstacle::stages, Obstacle::tensor,
-                                          Obstacle::schedule, Obstacle::memory, Obstacle::duplicate};
 /// "too little memory", ...
 std::string_view name_of(Obstacle obstacle);
 

@@ -46,7 +46,6 @@ struct TensorRule {
 
 /// Null where the operation has none: it runs replicated.
 const TensorRule* find_tensor_rule(std::string_view op);
-std::span<const TensorRule> all_tensor_rules();
 
 // Rules by family, in rules_*.cpp.
 namespace split_rules {

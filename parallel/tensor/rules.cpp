@@ -82,8 +82,6 @@ constexpr std::array kRules{
 
 }  // namespace
 
-std::span<const TensorRule> all_tensor_rules() { return kRules; }
-
 const TensorRule* find_tensor_rule(std::string_view op) {
   for (const TensorRule& rule : kRules) {
     if (rule.name == op) return &rule;

@@ -91,8 +91,6 @@ std::uint32_t constant_inputs_of(const OnnxOperator& op, const OnnxNode& node) {
 
 bool is_shape_query(const OnnxOperator& op) { return op.fold == fold_shape || op.fold == fold_size; }
 
-std::span<const OnnxOperator> all_operators() { return kOperators; }
-
 const OnnxOperator* find_operator(std::string_view type, std::string_view domain) {
   if (!domain.empty() && domain != "ai.onnx") return nullptr;
   const auto* found = std::lower_bound(std::begin(kOperators), std::end(kOperators), type,

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <string_view>
 
 #include "models/onnx/fold/fold.h"
@@ -31,6 +30,5 @@ bool is_shape_query(const OnnxOperator& op);
 
 /// Null where the operation is not read; `domain` is empty or "ai.onnx" for ONNX's own.
 const OnnxOperator* find_operator(std::string_view type, std::string_view domain);
-std::span<const OnnxOperator> all_operators();
 
 }  // namespace dml

@@ -40,7 +40,6 @@ TEST_P(FuseFixture, FindsAttentionAndGeluInEveryLayer) {
   const Shape logits = graph.shape(graph.output);
   append_loss(graph, "auto", DataType::i64, {logits[0], logits[1]});
   append_backward(graph);
-  fuse_bias(graph);
   EXPECT_EQ(graph.gradient_of.size(), row.parameters);
 }
 

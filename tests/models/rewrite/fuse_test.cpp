@@ -8,8 +8,6 @@
 #include <limits>
 #include <random>
 
-#include "models/autodiff.h"
-#include "models/loss.h"
 #include "tests/models/small_graph.h"
 #include "tests/reference/graph_evaluator.h"
 
@@ -347,35 +345,6 @@ TEST(Fuse, MovesTransposesIntoProducts) {
   EXPECT_EQ(count_of(small.graph, "Transpose"), 0);
   EXPECT_EQ(producer_of(small.graph, y).inputs[1], w);
   EXPECT_EQ(producer_of(small.graph, y).attrs.integer("trans_b"), 1);
-}
-
-TEST(FuseBias, KeepsTheSumAndItsGradients) {
-  SmallGraph small;
-  const ValueId x = small.input("x", {2, 3, 4});
-  const ValueId w = small.parameter("w", {4, 5});
-  const ValueId bias = small.parameter("bias", {5});
-  const ValueId sum = small.add("Add", {bias, small.add("MatMul", {x, w})});
-  const ValueId v = small.parameter("v", {5, 5});
-  small.graph.output = small.add("Add", {small.add("MatMul", {sum, v}), sum});  // not the sum with a vector
-  append_loss(small.graph, "mse", DataType::f32, {2, 3, 5});
-  append_backward(small.graph);
-  Graph fused = small.graph;
-  fuse_bias(fused);
-
-  const Node& product = producer_of(fused, sum);
-  EXPECT_EQ(product.op->name, "MatMul");
-  EXPECT_EQ(product.inputs, (std::vector{x, w, bias}));
-  EXPECT_EQ(count_of(fused, "MatMul"), count_of(small.graph, "MatMul"));
-  EXPECT_EQ(fused.num_nodes(), small.graph.num_nodes() - 1);
-  for (const ValueId parameter : {w, bias}) {
-    EXPECT_EQ(producer_of(fused, fused.gradient_of.at(parameter)).forward, fused.value(sum).producer);
-  }
-  const Values given = random_inputs(small.graph);
-  const Values before = reference::evaluate_graph(small.graph, given);
-  const Values after = reference::evaluate_graph(fused, given);
-  for (const auto& [parameter, gradient] : fused.gradient_of) {
-    EXPECT_EQ(before.at(gradient).elements, after.at(gradient).elements);
-  }
 }
 
 }  // namespace
