@@ -7,20 +7,6 @@
 namespace dml::reference {
 namespace {
 
-Tensor64 stored(const Value& value) {
-  Tensor64 tensor = Tensor64::zeros(value.shape);
-  if (is_float(value.source->stored_type())) {
-    std::vector<float> elements(tensor.elements.size());
-    value.source->read_all_f32(elements.data());
-    tensor.elements.assign(elements.begin(), elements.end());
-  } else {
-    std::vector<std::int64_t> elements(tensor.elements.size());
-    value.source->read_i64(elements.data());
-    tensor.elements.assign(elements.begin(), elements.end());
-  }
-  return tensor;
-}
-
 std::vector<Tensor64> inputs_of(const Graph& graph, const Node& node, const Values& values) {
   std::vector<Tensor64> inputs;
   for (const ValueId id : node.inputs) {
@@ -39,6 +25,20 @@ std::vector<Tensor64> inputs_of(const Graph& graph, const Node& node, const Valu
 }
 
 }  // namespace
+
+Tensor64 stored(const Value& value) {
+  Tensor64 tensor = Tensor64::zeros(value.shape);
+  if (is_float(value.source->stored_type())) {
+    std::vector<float> elements(tensor.elements.size());
+    value.source->read_all_f32(elements.data());
+    tensor.elements.assign(elements.begin(), elements.end());
+  } else {
+    std::vector<std::int64_t> elements(tensor.elements.size());
+    value.source->read_i64(elements.data());
+    tensor.elements.assign(elements.begin(), elements.end());
+  }
+  return tensor;
+}
 
 Values evaluate_graph(const Graph& graph, Values given, const Step& step) {
   Values values = std::move(given);

@@ -107,26 +107,12 @@ class Lockstep {
       if (whole != content_.end()) {
         values[t][id] = part_of(whole->second, split.shards[index(id)].sharding, {static_cast<int>(t), size()});
       } else if (value.source != nullptr) {
-        values[t][id] = stored(value);
+        values[t][id] = reference::stored(value);
       }
     }
   }
 
   int size() const { return static_cast<int>(graphs.size()); }
-
-  static Tensor64 stored(const Value& value) {
-    Tensor64 tensor = Tensor64::zeros(value.shape);
-    if (is_float(value.dtype)) {
-      std::vector<float> elements(tensor.elements.size());
-      value.source->read_all_f32(elements.data());
-      tensor.elements.assign(elements.begin(), elements.end());
-    } else {
-      std::vector<std::int64_t> elements(tensor.elements.size());
-      value.source->read_i64(elements.data());
-      tensor.elements.assign(elements.begin(), elements.end());
-    }
-    return tensor;
-  }
 
   void run(NodeId id) {
     const std::string_view op = graphs[0].graph.node(id).op->name;
