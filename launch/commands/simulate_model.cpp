@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "launch/atomic_file.h"
+#include "launch/commands/ranks_on_hosts.h"
 #include "launch/failure.h"
 #include "launch/hardware_file.h"
 #include "launch/options/option_makers.h"
@@ -53,14 +54,6 @@ void refuse_schedule_options(const Command& command) {
   if (!command.arguments.empty())
     throw UsageError(fmt::format("simulate: '{}' is a file of schedules without a model, which --hardware is not for",
                                  command.arguments.front()));
-}
-
-/// Threads of a rank, and the hosts that the ranks share.
-std::pair<int, Hosts> placed(const Hardware& hardware, int asked_threads, int world) {
-  if (hardware.cores_per_host == 0) return {std::max(asked_threads, 1), hosts_of(hardware, 1, 1)};
-  const int per_host = hardware.ranks_per_host > 0 ? std::min(hardware.ranks_per_host, world) : world;
-  const int threads = asked_threads > 0 ? asked_threads : std::max(1, hardware.cores_per_host / per_host);
-  return {threads, hosts_of(hardware, per_host, static_cast<double>(hardware.cores_per_host) / threads)};
 }
 
 /// By world rank: a number for each kind of device.
@@ -136,14 +129,14 @@ std::vector<double> memory_limits(const Hardware& hardware, const RankClasses& c
 }
 
 StepPrediction predict(LayoutPlan& plan, const Config& config, const Hardware& hardware, PlayedRanks& played) {
-  const auto [threads, hosts] = placed(hardware, config.threads, plan.mesh().world_size());
+  const auto [compute, hosts] = ranks_on_hosts(hardware, config.threads, plan.mesh().world_size());
   const RankClasses classes = classes_of(plan.layout(), hardware, hosts);
   for (const int rank : classes.first_ranks()) {
     played.partitions.push_back(plan.partition(rank));
     played.tasks.push_back(std::move(played.partitions.back().tasks));
   }
   RunMode mode;
-  mode.compute = {.threads = threads, .ranks_per_host = hosts.ranks_per_host};
+  mode.compute = compute;
   mode.optimizer_states = config.optimizer.num_states();
   SimulatedStep step = simulate_step(played.tasks, classes, hosts, task_seconds(hardware, played.partitions, mode));
   const WeightKeeping keeping{plan.options().techniques, plan.mesh().d(), mode.optimizer_states};

@@ -12,6 +12,7 @@
 #include "launch/atomic_file.h"
 #include "launch/commands/plan/plan_measure.h"
 #include "launch/commands/plan/plan_scaling.h"
+#include "launch/commands/ranks_on_hosts.h"
 #include "launch/failure.h"
 #include "launch/hardware_file.h"
 #include "launch/options/option_makers.h"
@@ -154,23 +155,16 @@ class PlannedModel {
   std::int64_t epoch_samples_ = 0;
 };
 
-int states_of(const OptimizerConfig& optimizer) {
-  if (optimizer.kind != OptimizerKind::sgd) return 2;
-  return optimizer.momentum > 0 ? 1 : 0;
-}
-
 /// What all layouts of so many ranks have in common: the cores of a host are shared evenly.
 EstimateOptions estimate_options(const Config& config, const Hardware& hardware, std::int64_t batch, int world) {
   EstimateOptions options;
   options.batch = batch;
   options.clips = config.optimizer.clip > 0;
   options.bucket_bytes = config.layout.bucket_bytes;
-  options.mode.optimizer_states = states_of(config.optimizer);
-  if (hardware.cores_per_host == 0) return options;
-  const int ranks = hardware.ranks_per_host > 0 ? std::min(world, hardware.ranks_per_host) : world;
-  const int threads = config.threads > 0 ? config.threads : std::max(1, hardware.cores_per_host / ranks);
-  options.mode.compute = {.threads = threads, .ranks_per_host = ranks};
-  options.hosts = hosts_of(hardware, ranks, static_cast<double>(hardware.cores_per_host) / threads);
+  options.mode.optimizer_states = config.optimizer.num_states();
+  const RanksOnHosts ranks = ranks_on_hosts(hardware, config.threads, world);
+  options.mode.compute = ranks.compute;
+  options.hosts = ranks.hosts;
   return options;
 }
 
@@ -222,6 +216,8 @@ int run_plan(const Command& command, Terminal& terminal) {
   const PlanTableOptions table{.most_rows = static_cast<std::size_t>(whole_number(command, "top", 10, kMostRows)),
                                .all = command.has("all")};
   const int world = asked_world(command);
+  if (command.has("scaling") && command.has("measure"))
+    throw UsageError("plan: --scaling predicts, --measure tries layouts of one number of ranks: leave one of them out");
   if (command.has("scaling")) return plan_scaling(command, world, terminal);
   const PlanReport plan = search_plan(command, world);
   if (plan.found.ranked.empty()) refuse_all(plan);
@@ -300,6 +296,8 @@ CommandSpec plan_command() {
           .arguments = "",
           .summary = "the fastest layouts, predicted",
           .on_preset = true,
+          .reads = {"Model", "Data", "Optimizer", "Communication", "tensor-mode", "sequence-parallel", "dtype",
+                    "bucket-mb", "seed", "threads", "isa", "device"},
           .options = option_list(),
           .run = run_plan};
 }
