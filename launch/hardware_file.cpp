@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <toml++/toml.h>
 #include <algorithm>
 #include <cmath>
 #include <fstream>
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "launch/options/nearest.h"
+#include "launch/options/toml_file.h"
 #include "launch/options/usage_error.h"
 
 namespace dml {
@@ -332,12 +332,7 @@ std::string text_of_file(const std::string& path) {
 }
 
 Hardware parse(const std::string& text, const std::string& name, bool is_other) {
-  toml::table table;
-  try {
-    table = toml::parse(text);
-  } catch (const toml::parse_error& error) {
-    throw UsageError(fmt::format("{} line {}: {}", name, error.source().begin.line, error.description()));
-  }
+  const toml::table table = parse_toml(text, name);
   return read(Section(table, name, kKeys), is_other);
 }
 

@@ -1,9 +1,7 @@
-// One of the two files that see toml++; launch/hardware_file.cpp is the other.
 #include "launch/options/config_file.h"
 
 #include <fmt/format.h>
 
-#include <toml++/toml.h>
 #include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -12,6 +10,7 @@
 
 #include "launch/options/nearest.h"
 #include "launch/options/option_makers.h"
+#include "launch/options/toml_file.h"
 #include "launch/options/usage_error.h"
 
 namespace dml {
@@ -51,13 +50,8 @@ FileEntry entry_of(std::string_view key, const toml::node& node, const std::stri
 
 std::vector<FileEntry> parse_entries(const std::string& text, const std::string& name,
                                      std::span<const std::string_view> keys) {
-  toml::table table;
-  try {
-    table = toml::parse(text);
-  } catch (const toml::parse_error& error) {
-    throw UsageError(fmt::format("{} line {}: {}", name, error.source().begin.line, error.description()));
-  }
   std::vector<FileEntry> entries;
+  const toml::table table = parse_toml(text, name);
   for (const auto& [key, node] : table) entries.push_back(entry_of(key.str(), node, name, keys));
   return entries;
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
@@ -32,7 +33,8 @@ int microbatches_of(const LayoutConfig& layout, const ParsedSchedule* given, std
 
 ParsedSchedule read_schedule(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) throw IoError(fmt::format("the schedule '{}' cannot be read", path));
+  if (!file || std::filesystem::is_directory(path))
+    throw IoError(fmt::format("the schedule '{}' cannot be read", path));
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   try {
     return parse_actions(text);
