@@ -95,9 +95,9 @@ CorePlan plan_cores(int asked_threads, int ranks, const LauncherEnvironment& lau
 #ifdef _OPENMP
 void use_threads(int threads) { omp_set_num_threads(threads); }
 
-void choose_waiting(char** argv, int asked_threads, int ranks) {
+void choose_waiting(char** argv, int asked_threads, std::int64_t ranks) {
   if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
-  const bool shared_cores = std::int64_t{asked_threads} * ranks > sysconf(_SC_NPROCESSORS_ONLN);
+  const bool shared_cores = asked_threads > 0 && ranks > sysconf(_SC_NPROCESSORS_ONLN) / asked_threads;
   if (shared_cores) {
     setenv("OMP_WAIT_POLICY", "passive", 1);
   } else {
@@ -107,7 +107,7 @@ void choose_waiting(char** argv, int asked_threads, int ranks) {
 }
 #else
 void use_threads(int) {}
-void choose_waiting(char**, int, int) {}
+void choose_waiting(char**, int, std::int64_t) {}
 #endif
 
 }  // namespace dml

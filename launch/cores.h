@@ -2,6 +2,7 @@
 // too small.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,6 @@ void use_threads(int threads);
 /// node's cores, else after a brief spin, which spares the waking between two kernels. Nothing changes where the
 /// environment says how to wait. OpenMP reads that when the program is loaded, so this program is started again in its
 /// place, once.
-void choose_waiting(char** argv, int asked_threads, int ranks);
+void choose_waiting(char** argv, int asked_threads, std::int64_t ranks);
 
 }  // namespace dml

@@ -153,10 +153,7 @@ std::string help_of(const OptionSpec& spec) {
   return otherwise.empty() ? spec.help : fmt::format("{} [{}]", spec.help, otherwise);
 }
 
-std::string usage_of(const CommandSpec& command) {
-  return fmt::format("dmltrain {}{}{} [OPTIONS]", command.name, command.arguments.empty() ? "" : " ",
-                     command.arguments);
-}
+std::string usage_of(const CommandSpec& command) { return fmt::format("dmltrain {} [OPTIONS]", command.usage()); }
 
 std::string preset_text() {
   std::string text = "Without --model and --data it trains a small GPT on a built-in English text, as by";
@@ -183,7 +180,10 @@ std::string command_page(const CommandSpec& command, Style style) {
   for (const OwnOption& own : command.options) {
     text += entry(fmt::format("--{}", own.name), std::string(own.value), own.help, style);
   }
-  return text + "\nModel, layout and data are given as for training: dmltrain --help lists those options.\n";
+  if (command.reads.empty()) return text;
+  const std::string reads =
+      fmt::format("Of training's options it reads {}: dmltrain --help lists them.", command.reads_text());
+  return text + "\n" + wrapped(reads, 0) + "\n";
 }
 
 std::string render_markdown(std::string_view markdown, Style style) {

@@ -1,5 +1,4 @@
 // dmltrain: reads what to do, does it, and says in one line why where it cannot.
-#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -11,6 +10,7 @@
 #include "launch/failure.h"
 #include "launch/help_page.h"
 #include "launch/options/command_line.h"
+#include "launch/session.h"
 #include "launch/terminal/terminal.h"
 #include "launch/version.h"
 
@@ -43,7 +43,7 @@ int run(char** argv, int argc, const LauncherEnvironment& launcher) {
   const Command command = parse_command_line(arguments, all_commands());
   if (runs_on_every_rank(command)) {
     const LayoutConfig& layout = command.config.layout;
-    const int threads_as_ranks = layout.ranks > 0 ? layout.ranks : std::max(layout.d, 1) * layout.p * layout.t;
+    const std::int64_t threads_as_ranks = layout.ranks > 0 ? layout.ranks : ranks_of(layout);
     choose_waiting(argv, command.config.threads, launcher.size > 0 ? launcher.local_size : threads_as_ranks);
   }
   if (!is_training(command)) return answer(command, launcher);

@@ -19,12 +19,6 @@ namespace {
 
 constexpr std::int64_t kMostThreads = 4096;
 
-/// What d, p and t come to; absurd numbers come to something large.
-std::int64_t ranks_of(const LayoutConfig& layout) {
-  const double ranks = 1.0 * std::max(layout.d, 1) * layout.p * layout.t;
-  return static_cast<std::int64_t>(std::min(ranks, 1e18));
-}
-
 LinkShape link_shape(const ShapedLink& link, const LayoutConfig& layout) {
   LinkShape shape{link.latency_us * 1e-6, link.gbit_per_s * 1e9 / 8, {}};
   if (link.axis == 0) return shape;
@@ -146,10 +140,18 @@ void run_process(const Config& config, const World& world, const RankBody& body)
 
 }  // namespace
 
+std::int64_t ranks_of(const LayoutConfig& layout) {
+  const double ranks = 1.0 * std::max(layout.d, 1) * layout.p * layout.t;
+  return static_cast<std::int64_t>(std::min(ranks, 1e18));
+}
+
 World resolve_world(const Config& config, const LauncherEnvironment& launcher, bool mpi_built) {
   World world;
   world.processes = wants_processes(config, launcher);
   if (!world.processes) {
+    if (config.collectives == "library") {
+      throw UsageError("--collectives library: ranks are threads, which have no library: start them by mpirun");
+    }
     world.size = world.ranks_on_node = thread_world_size(config.layout);
     return world;
   }

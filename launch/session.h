@@ -1,6 +1,7 @@
 // The world of a run: which ranks there are, whether they are processes or threads, and the running of all of them.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 
 #include "runtime/comm/communicator.h"
@@ -13,6 +14,9 @@ struct World {
   int size = 1;
   int ranks_on_node = 1;
 };
+
+/// What d, p and t come to, an absent d counted as 1; absurd numbers come to something large.
+std::int64_t ranks_of(const LayoutConfig& layout);
 
 /// Follows --comm, the launcher's environment and the layout. Throws UsageError where they contradict each other, with
 /// the numbers.

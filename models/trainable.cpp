@@ -101,15 +101,6 @@ bool matches_any(std::span<const std::string> globs, const std::string& name) {
   return std::any_of(globs.begin(), globs.end(), [&](const std::string& glob) { return matches_glob(glob, name); });
 }
 
-void check_globs(const Graph& graph, std::span<const std::string> globs, const std::string& option) {
-  for (const std::string& glob : globs) {
-    const bool found = std::any_of(graph.values().begin(), graph.values().end(), [&](const Value& value) {
-      return value.role == Role::parameter && matches_glob(glob, value.name);
-    });
-    if (!found) throw ModelError(option + " " + glob + " matches no weight of the model");
-  }
-}
-
 struct Decision {
   bool trains = false;
   std::string reason;  ///< empty where it goes without saying
@@ -168,6 +159,15 @@ bool matches_glob(std::string_view glob, std::string_view name) {
   }
   while (at < glob.size() && glob[at] == '*') ++at;
   return at == glob.size();
+}
+
+void check_globs(const Graph& graph, std::span<const std::string> globs, const std::string& option) {
+  for (const std::string& glob : globs) {
+    const bool found = std::any_of(graph.values().begin(), graph.values().end(), [&](const Value& value) {
+      return value.role == Role::parameter && matches_glob(glob, value.name);
+    });
+    if (!found) throw ModelError(option + " " + glob + " matches no weight of the model");
+  }
 }
 
 std::vector<std::string> choose_trainable(Graph& graph, std::span<const std::string> train,

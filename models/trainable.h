@@ -25,4 +25,7 @@ bool matches_glob(std::string_view glob, std::string_view name);
 std::vector<std::string> choose_trainable(Graph& graph, std::span<const std::string> train,
                                           std::span<const std::string> freeze);
 
+/// Throws ModelError with `option` and the glob for one that no Role::parameter of the graph matches.
+void check_globs(const Graph& graph, std::span<const std::string> globs, const std::string& option);
+
 }  // namespace dml

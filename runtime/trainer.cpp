@@ -13,6 +13,7 @@
 #include "kernels/isa.h"
 #include "kernels/matmul.h"
 #include "models/optimizer.h"
+#include "models/trainable.h"
 #include "parallel/partition.h"
 #include "parallel/verify/verify.h"
 #include "runtime/checkpoint/checkpoint.h"
@@ -225,6 +226,7 @@ class Trainer {
     open_model();
     data_ = open_dataset(config_.data, model_->data_inputs(), config_.seed);
     model_->set_data(*data_);
+    if (whole_ != nullptr) check_globs(whole_->forward_graph(1), config_.optimizer.no_decay, "--no-decay");
     writes_text_ = whole_ != nullptr && writes_text(*whole_, *data_);
     batch_ = batch_of(config_, *data_);
     num_steps_ = steps_of(config_, *data_, batch_);

@@ -13,6 +13,7 @@
 #include "launch/options/option_makers.h"
 #include "launch/options/preset.h"
 #include "launch/run_folder.h"
+#include "launch/session.h"
 #include "parallel/mesh.h"
 
 namespace dml {
@@ -112,8 +113,6 @@ std::string nodes_text(const JobRequest& job) {
   return fmt::format("{} node{} of {} {}", job.nodes, job.nodes == 1 ? "" : "s", job.tasks_per_node,
                      job.gpus_per_node > 0 ? "GPUs" : "tasks");
 }
-
-std::int64_t ranks_of(const LayoutConfig& layout) { return std::int64_t{std::max(layout.d, 1)} * layout.p * layout.t; }
 
 /// By the GPUs, or as said; else the layout's ranks spread evenly.
 int choose_tasks_per_node(const SubmitOptions& options, const JobRequest& job, const LayoutConfig& layout) {

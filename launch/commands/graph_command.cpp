@@ -157,8 +157,13 @@ std::vector<TaskTimes> times_of_run(const Command& command, const GeneratedRun& 
 int run_graph(const Command& command, Terminal& terminal) {
   const std::vector<const Form*> forms = chosen_forms(command);
   const std::string shown = shown_file(command, forms);
+  if (command.has("no-weights") && !has_model_form(forms))
+    throw UsageError("--no-weights is of the ONNX file, and --emit does not name onnx");
   std::optional<GeneratedRun> run;
-  if (command.has("run")) run.emplace(read_run(command.text("run")));
+  if (command.has("run")) {
+    command.refuse_given("graph --run draws what that run was told: leave it out");
+    run.emplace(read_run(command.text("run")));
+  }
   if (command.has("hardware") && !run)
     throw UsageError("graph: --hardware simulates a run: name its folder with --run, or see `dmltrain simulate`");
   Config config = run ? run->files().config : command.config;
@@ -193,6 +198,7 @@ CommandSpec graph_command() {
           .arguments = "",
           .summary = "the task graph as pictures",
           .on_preset = true,
+          .reads = {"Model", "Data", "Layout", "Optimizer", "seed"},
           .options = {{"out", "DIR", "folder of the files (default graph)"},
                       {"emit", "FORM,...", "svg, html, json, chakra (default these four), onnx"},
                       {"no-weights", "", "leaves the weights out of the ONNX file"},

@@ -102,6 +102,7 @@ CommandSpec model_show_command() {
           .summary = "operations, parameters, costs",
           .least_arguments = 1,
           .most_arguments = 1,
+          .reads = {"Model", "batch", "seed"},
           .run = show};
 }
 
@@ -111,6 +112,7 @@ CommandSpec model_export_command() {
           .summary = "a built-in model as ONNX",
           .least_arguments = 2,
           .most_arguments = 2,
+          .reads = {"seed"},
           .options = {{"no-weights", "", "leaves the weights out: enough to plan by"}},
           .run = export_builtin};
 }
@@ -121,6 +123,7 @@ CommandSpec model_partition_command() {
           .summary = "each rank's shard as ONNX",
           .least_arguments = 2,
           .most_arguments = 2,
+          .reads = {"Model", "Data", "Layout", "Optimizer", "seed"},
           .run = partition};
 }
 

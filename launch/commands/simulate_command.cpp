@@ -52,6 +52,7 @@ std::string emitted(const SimulatedSchedule& schedule) {
 
 int run_simulate(const Command& command, Terminal& terminal) {
   if (command.has("hardware")) return simulate_model(command, terminal);
+  command.refuse_given("is of a model's step: say on what machine, by --hardware, or leave it out");
   const SimulateOptions options = simulate_options(command);
   std::vector<SimulatedSchedule> schedules;
   for (const RequestedSchedule& requested : options.schedules)
@@ -76,6 +77,7 @@ CommandSpec simulate_command() {
           .summary = "a schedule, or a step on hardware",
           .most_arguments = 1,
           .on_preset = true,
+          .reads = {"Model", "Data", "Layout", "Optimizer", "seed", "threads"},
           .options = simulate_option_table(),
           .run = run_simulate};
 }

@@ -109,6 +109,7 @@ CommandSpec submit_command() {
           .summary = "trains as a Slurm job",
           .most_arguments = 2,
           .on_preset = true,
+          .reads = {"Model", "Data", "Layout", "Optimizer", "Run", "Communication"},
           .options = submit_option_table(),
           .run = run_submit};
 }

@@ -48,7 +48,7 @@ class Parser {
   const Subcommand* chosen() const;
   std::vector<Given> given_on_line() const;
   std::vector<Given> given_in_file() const;
-  Config config_of(const CommandSpec* spec) const;
+  Config config_of(const CommandSpec* spec, const std::vector<Given>& line) const;
 
   CLI::App app_{"", "dmltrain"};
   std::vector<std::pair<const OptionSpec*, CLI::Option*>> options_;
@@ -178,8 +178,7 @@ void Parser::refuse_word(const std::string& word) const {
     if ((first.empty() || inside) && !name.empty() && !listed) names.push_back(name);
   }
   if (names.empty()) {
-    throw UsageError(fmt::format("unknown argument '{}'; usage: dmltrain {} {}", word, parsed()->spec->name,
-                                 parsed()->spec->arguments));
+    throw UsageError(fmt::format("unknown argument '{}'; usage: dmltrain {}", word, parsed()->spec->usage()));
   }
   throw UsageError(fmt::format("unknown argument '{}'{}; commands are: {}", word, did_you_mean(word, names),
                                fmt::join(names, ", ")));
@@ -199,7 +198,7 @@ const Subcommand* Parser::chosen() const {
   std::vector<std::string> uses;
   for (const auto& one : commands_) {
     if (first_word(one->spec->name) == given.front()->get_name()) {
-      uses.push_back(fmt::format("{} {}", one->spec->name, one->spec->arguments));
+      uses.push_back(one->spec->usage());
     }
   }
   throw UsageError(fmt::format("{} wants to know what to do: {}", given.front()->get_name(), fmt::join(uses, ", or ")));
@@ -247,8 +246,30 @@ void apply(Config& config, const std::vector<Given>& all) {
   }
 }
 
-Config Parser::config_of(const CommandSpec* spec) const {
-  const std::vector<Given> file = given_in_file(), line = given_on_line();
+/// The command's own options in place of one of training's: --min-d and --max-d for d, --schedules for schedule.
+std::string alike_options(const CommandSpec& spec, std::string_view name) {
+  std::string text;
+  for (const OwnOption& own : spec.options) {
+    const bool is_alike = own.name == fmt::format("{}s", name) || own.name.ends_with(fmt::format("-{}", name));
+    if (is_alike) text += fmt::format("{}--{}", text.empty() ? "" : ", ", own.name);
+  }
+  return text;
+}
+
+/// An option that the command would pass over without a word.
+void refuse_unread(const CommandSpec& spec, const std::vector<Given>& line) {
+  for (const Given& given : line) {
+    const auto is_it = [&](std::string_view read) { return read == given.spec->name || read == given.spec->group; };
+    if (std::any_of(spec.reads.begin(), spec.reads.end(), is_it)) continue;
+    const std::string own = alike_options(spec, given.spec->name);
+    const std::string reads = spec.reads.empty() ? "none" : spec.reads_text();
+    throw UsageError(fmt::format("{}: `dmltrain {}` has no use for it; {}", given.named, spec.name,
+                                 own.empty() ? "of training's options it reads " + reads : "it has " + own));
+  }
+}
+
+Config Parser::config_of(const CommandSpec* spec, const std::vector<Given>& line) const {
+  const std::vector<Given> file = given_in_file();
   const auto given = [&](std::string_view option) { return names(file, option) || names(line, option); };
   const bool has_preset = spec == nullptr || spec->on_preset;
   const bool bare = has_preset && !given("model") && !given("data") && !given("shards");
@@ -277,14 +298,28 @@ Command Parser::parse(std::span<const std::string> arguments) {
   }
   if (command.wish != Command::Wish::run) return command;
   if (command.spec != nullptr && command.arguments.size() < command.spec->least_arguments) {
-    throw UsageError(
-        fmt::format("an argument is missing: dmltrain {} {}", command.spec->name, command.spec->arguments));
+    throw UsageError("an argument is missing: dmltrain " + command.spec->usage());
   }
-  command.config = config_of(command.spec);
+  const std::vector<Given> line = given_on_line();
+  if (command.spec != nullptr) refuse_unread(*command.spec, line);
+  for (const Given& given : line) command.given.push_back(given.named);
+  command.config = config_of(command.spec, line);
   return command;
 }
 
 }  // namespace
+
+std::string CommandSpec::usage() const {
+  return arguments.empty() ? std::string(name) : fmt::format("{} {}", name, arguments);
+}
+
+std::string CommandSpec::reads_text() const {
+  std::string text;
+  for (const std::string_view read : reads) {
+    text += fmt::format("{}{}{}", text.empty() ? "" : ", ", find_option(read) != nullptr ? "--" : "", read);
+  }
+  return text;
+}
 
 std::span<const OwnOption> common_options() {
   static constexpr OwnOption kOptions[] = {
@@ -293,6 +328,10 @@ std::span<const OwnOption> common_options() {
       {"version", "", "says which dmltrain this is"},
   };
   return kOptions;
+}
+
+void Command::refuse_given(std::string_view why) const {
+  if (!given.empty()) throw UsageError(fmt::format("{}: {}", given.front(), why));
 }
 
 std::string Command::text(std::string_view option, std::string_view otherwise) const {

@@ -36,9 +36,16 @@ struct CommandSpec {
   std::size_t least_arguments = 0, most_arguments = 0;
   bool on_preset = false;      ///< without a model it takes training's preset
   bool on_every_rank = false;  ///< under a launcher all processes run it; otherwise the first alone
+  /// Which of training's options it reads, by group ("Model") or by name ("seed"); others are refused on its line. A
+  /// file of --config may hold any.
+  std::vector<std::string_view> reads = {};
   std::vector<OwnOption> options = {};
   /// Does it; the exit code of the program. Throws what goes wrong.
   int (*run)(const Command& command, Terminal& terminal) = nullptr;
+
+  std::string usage() const;  ///< the name and the arguments
+  /// What it reads of training's options, in words; empty where that is nothing.
+  std::string reads_text() const;
 };
 
 /// What to do, with what.
@@ -48,11 +55,14 @@ struct Command {
   const CommandSpec* spec = nullptr;  ///< null: trains
   Config config;                      ///< of all training's options
   std::vector<std::string> arguments;
+  std::vector<std::string> given;                                    ///< training's options that the command line names
   std::map<std::string, std::vector<std::string>, std::less<>> own;  ///< options of the command alone, as given
 
   bool has(std::string_view option) const { return own.contains(option); }
   /// The last value of one of the command's own options.
   std::string text(std::string_view option, std::string_view otherwise = "") const;
+  /// Throws UsageError with the first of `given` where there is any, and `why` the command has no use for it here.
+  void refuse_given(std::string_view why) const;
 };
 
 /// Reads the command line over the file of --config over the defaults; the built-in preset is below both where neither

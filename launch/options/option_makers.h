@@ -73,17 +73,17 @@ OptionSpec enum_option(OptionSpec row, const std::vector<std::string_view>& name
   return row;
 }
 
-/// A whole number from `least` up. Where `zero_is_auto`, "auto" stands for 0.
+/// A whole number from `least` to `most`. Where `zero_is_auto`, "auto" stands for 0.
 template <typename Access>
-OptionSpec integer_option(OptionSpec row, std::int64_t least, bool zero_is_auto, Access access) {
+OptionSpec integer_option(OptionSpec row, std::int64_t least, bool zero_is_auto, Access access,
+                          std::int64_t most = std::numeric_limits<std::int64_t>::max()) {
   row.kind = OptionKind::number;
-  row.set = [access, least, zero_is_auto](Config& c, std::span<const std::string> values) {
+  row.set = [access, least, zero_is_auto, most](Config& c, std::span<const std::string> values) {
     using Integer = std::remove_cvref_t<decltype(access(c))>;
     constexpr auto kMost = std::numeric_limits<Integer>::max();
-    const std::int64_t most = std::in_range<std::int64_t>(kMost) ? static_cast<std::int64_t>(kMost)
-                                                                 : std::numeric_limits<std::int64_t>::max();
+    const std::int64_t bound = std::cmp_less(kMost, most) ? static_cast<std::int64_t>(kMost) : most;
     const bool is_auto = zero_is_auto && values.back() == kAuto;
-    access(c) = static_cast<Integer>(is_auto ? 0 : parse_integer(values.back(), least, most));
+    access(c) = static_cast<Integer>(is_auto ? 0 : parse_integer(values.back(), least, bound));
   };
   row.get = [access, zero_is_auto](const Config& c) {
     const auto number = access(c);

@@ -13,6 +13,8 @@ namespace dml {
 namespace {
 
 constexpr double kHuge = std::numeric_limits<double>::max();
+/// Of a rank: the system ends a program that asks for very many.
+constexpr std::int64_t kMostThreads = 4096;
 
 using Table = std::vector<OptionSpec>;
 
@@ -308,9 +310,9 @@ void add_run(Table& table) {
   table.push_back(
       integer_option(row(kGroup, "seed", "N", "of initial weights, data order and dropout; the layout does not matter"),
                      0, false, [](auto& c) -> auto& { return c.seed; }));
-  table.push_back(
-      integer_option(row(kGroup, "threads", "N", "of each rank, by OpenMP", "usable cores / ranks on the node"), 1,
-                     true, [](auto& c) -> auto& { return c.threads; }));
+  table.push_back(integer_option(
+      row(kGroup, "threads", "N", "of each rank, by OpenMP", "usable cores / ranks on the node"), 1, true,
+      [](auto& c) -> auto& { return c.threads; }, kMostThreads));
   table.push_back(name_option(
       row(kGroup, "isa", "NAME", "caps the instruction set: portable, avx2 or avx512", "the best of this machine"),
       {"auto", "portable", "avx2", "avx512"}, true, [](auto& c) -> auto& { return c.isa; }));

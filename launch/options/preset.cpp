@@ -27,6 +27,11 @@ void check_optimizer(const OptimizerConfig& optimizer) {
   if (optimizer.kind != OptimizerKind::sgd && (optimizer.momentum != 0 || optimizer.nesterov)) {
     throw UsageError("--momentum and --nesterov are of --optimizer sgd only: adam and adamw have --beta1");
   }
+  const OptimizerConfig standard;
+  if (optimizer.kind == OptimizerKind::sgd && (optimizer.beta1 != standard.beta1 || optimizer.beta2 != standard.beta2 ||
+                                               optimizer.epsilon != standard.epsilon)) {
+    throw UsageError("--beta1, --beta2 and --eps are of --optimizer adam and adamw only: sgd has --momentum");
+  }
   if (optimizer.nesterov && optimizer.momentum == 0) {
     throw UsageError("--nesterov without momentum: add --momentum, for example 0.9");
   }
@@ -36,6 +41,16 @@ void check_optimizer(const OptimizerConfig& optimizer) {
   if (optimizer.min_learning_rate > optimizer.learning_rate) {
     throw UsageError(fmt::format("--min-lr {} is above --lr {}", optimizer.min_learning_rate, optimizer.learning_rate));
   }
+  if (optimizer.min_learning_rate > 0 && optimizer.schedule == RateSchedule::constant) {
+    throw UsageError(fmt::format("--min-lr {}: a constant rate never reaches it: add --lr-schedule cosine or linear",
+                                 optimizer.min_learning_rate));
+  }
+}
+
+void check_validation(const Config& config) {
+  if (config.data.validation.empty() || config.val_every > 0) return;
+  throw UsageError(
+      fmt::format("--val {}: nothing validates on it: say how often by --val-every N", config.data.validation));
 }
 
 void check_batch(const Config& config) {
@@ -72,6 +87,7 @@ Config preset() {
 void check_run_options(const Config& config) {
   check_sources(config);
   check_optimizer(config.optimizer);
+  check_validation(config);
   check_batch(config);
   check_cut(config.layout);
 }

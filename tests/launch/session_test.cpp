@@ -63,6 +63,13 @@ TEST(World, ThreadsUnderALauncherAreAnError) {
   EXPECT_FALSE(resolve_world(layout(2, 1, 1, "thread"), {0, 1, 1}, kWithMpi).processes);
 }
 
+TEST(World, ThreadsHaveNoLibraryOfCollectives) {
+  Config config = layout(2, 1, 1);
+  config.collectives = "library";
+  EXPECT_THROW(resolve_world(config, kNoLauncher, kWithMpi), UsageError);
+  EXPECT_TRUE(resolve_world(config, {0, 2, 2}, kWithMpi).processes);
+}
+
 TEST(World, TooManyThreadsAreAnError) {
   EXPECT_THROW(resolve_world(layout(64, 64, 64), kNoLauncher, kWithMpi), UsageError);
   EXPECT_THROW(resolve_world(layout(2147483647, 2147483647, 2147483647), kNoLauncher, kWithMpi), UsageError);

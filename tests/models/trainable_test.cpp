@@ -58,6 +58,8 @@ TEST(Trainable, RefusesGlobsWithoutMatchAndModelsWithoutWeights) {
   Masked model;
   EXPECT_THROW(choose_trainable(model.graph, Globs{"nothing*"}, {}), ModelError);
   EXPECT_THROW(choose_trainable(model.graph, {}, Globs{"w"}), ModelError);
+  EXPECT_THROW(check_globs(model.graph, Globs{"w", "nothing*"}, "--no-decay"), ModelError);
+  EXPECT_NO_THROW(check_globs(model.graph, Globs{"w", "*"}, "--no-decay"));
 }
 
 TEST(Trainable, OneElementTrainsAsBiasOfAGemm) {

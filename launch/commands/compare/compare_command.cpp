@@ -147,6 +147,7 @@ int compare_runs(const Command& command, Terminal& terminal) {
 int run_compare(const Command& command, Terminal& terminal) {
   if (command.has("trace") && command.has("html"))
     throw UsageError("compare --trace: --html is the page of runs; leave one of them out");
+  if (!command.arguments.empty()) command.refuse_given("compare knows the schedule of a run: leave it out");
   if (command.has("trace")) return compare_trace(command, terminal);
   if (command.arguments.empty())
     throw UsageError("compare: name the folder of a run, or a trace by --trace FILE --schedule NAME --p P");
@@ -160,6 +161,7 @@ CommandSpec compare_command() {
           .arguments = "[RUN ...]",
           .summary = "generated, measured, other runs",
           .most_arguments = kMostComparedRuns,
+          .reads = {"schedule", "p", "microbatches", "chunks"},
           .options = {{"hardware", "FILE|NAME",
                        "predicts by this hardware: a file of `dmltrain calibrate` or a preset; without it the measured "
                        "tasks are replayed"},

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "launch/commands/plan/plan_command.h"
 #include "launch/commands/plan/plan_measure.h"
 #include "launch/options/usage_error.h"
+#include "launch/session.h"
 #include "launch/terminal/number_text.h"
 
 namespace dml {
@@ -30,7 +32,8 @@ int planned_world(const LayoutConfig& layout, const LauncherEnvironment& launche
     }
     return launcher.size;
   }
-  return layout.ranks > 0 ? layout.ranks : std::max(layout.d, 1) * layout.p * layout.t;
+  const std::int64_t ranks = layout.ranks > 0 ? layout.ranks : ranks_of(layout);
+  return static_cast<int>(std::min<std::int64_t>(ranks, std::numeric_limits<int>::max()));
 }
 
 /// What `dmltrain plan` would be told; training executes no techniques.

@@ -80,7 +80,7 @@ TEST(CommandLine, EveryOptionReachesConfig) {
           "--d 2 --p 3 --t 4 --order tpd --schedule gpipe --chunks 5 --microbatches 2 --tensor-mode megatron --cut x,y "
           "--plan auto --ranks 24 --bucket-mb 0.5 --recompute full --sequence-parallel --zero 1 --dtype bf16 "
           "--optimizer sgd --lr 0.1 "
-          "--momentum 0.9 --nesterov --beta1 0.8 --beta2 0.9 --eps 1e-6 "
+          "--momentum 0.9 --nesterov "
           "--weight-decay 0.02 --no-decay *bias --clip 2 --lr-schedule cosine --warmup 5 --min-lr 0.01 "
           "--seed 42 --threads 3 --isa avx2 --device cuda --cuda-graph --run r --checkpoint-every 6 --resume auto "
           "--save s.onnx "
@@ -124,10 +124,12 @@ TEST(CommandLine, EveryOptionReachesConfig) {
   EXPECT_EQ(c.shaped_link->latency_us, 50);
   EXPECT_EQ(c.shaped_link->gbit_per_s, 2.5);
   EXPECT_EQ(c.shaped_link->axis, 't');
+  const Config adam = parse("--beta1 0.8 --beta2 0.9 --eps 1e-6").config;
   // Written and read again, nothing is lost: `run` alone stays a comment.
   for (const OptionSpec& spec : option_table()) {
     if (spec.name == "shards" || spec.name == "epochs") continue;
-    EXPECT_NE(spec.get(c), spec.get(Config{})) << spec.name << " is not in this test";
+    const bool is_given = spec.get(c) != spec.get(Config{}) || spec.get(adam) != spec.get(preset());
+    EXPECT_TRUE(is_given) << spec.name << " is not in this test";
   }
 }
 
@@ -174,6 +176,7 @@ TEST(CommandLine, ACommandsOwnOptions) {
        .arguments = "",
        .summary = "draws",
        .on_preset = true,
+       .reads = {"Data", "seed"},
        .options = {{"schedule", "NAME", "one or more", true}, {"open", "", "shows"}},
        .run = nothing}};
   const Command draw = parse_command_line(words("draw --schedule gpipe --schedule 1f1b --open --batch 32"), commands);
@@ -185,6 +188,11 @@ TEST(CommandLine, ACommandsOwnOptions) {
   EXPECT_EQ(draw.config.data.source, "builtin:text");
   EXPECT_THROW(parse_command_line(words("draw --schedule --open"), commands), UsageError);
   EXPECT_THROW(parse_command_line(words("draw more"), commands), UsageError);
+  const Command seeded = parse_command_line(words("draw --seed 3 --batch 32"), commands);
+  EXPECT_EQ(seeded.given, (std::vector<std::string>{"--batch", "--seed"}));
+  EXPECT_THROW(parse_command_line(words("draw --lr 3"), commands), UsageError);
+  EXPECT_THROW(seeded.refuse_given("of another"), UsageError);
+  EXPECT_NO_THROW(parse_command_line(words("draw --open"), commands).refuse_given("of another"));
 }
 
 struct BadLine {
@@ -219,7 +227,17 @@ TEST(CommandLine, ErrorsNameTheWordAndWhatWouldDo) {
       {"--data x", "--data x without a model: add --model FILE.onnx, or a built-in one such as --model gpt"},
       {"--model gpt", "--model gpt without data: add --data SOURCE, for example --data builtin:text"},
       {"--nesterov --optimizer sgd", "--nesterov without momentum: add --momentum, for example 0.9"},
+      {"--optimizer sgd --eps 1",
+       "--beta1, --beta2 and --eps are of --optimizer adam and adamw only: sgd has --momentum"},
       {"--lr 0.1 --min-lr 0.2", "--min-lr 0.2 is above --lr 0.1"},
+      {"--lr 0.1 --min-lr 0.01", "--min-lr 0.01: a constant rate never reaches it: add --lr-schedule cosine or linear"},
+      {"--val v.bin", "--val v.bin: nothing validates on it: say how often by --val-every N"},
+      {"--threads 100000", "--threads: 100000 is too large: at most 4096"},
+      {"calibrate --steps 3",
+       "--steps: `dmltrain calibrate` has no use for it; of training's options it reads --threads, Communication"},
+      {"plan --world 4 --d 2", "--d: `dmltrain plan` has no use for it; it has --min-d, --max-d"},
+      {"man --d 2", "--d: `dmltrain man` has no use for it; of training's options it reads none"},
+      {"graph more", "unknown argument 'more'; usage: dmltrain graph"},
       {"--beta2 1", "--beta1 0.9 --beta2 1: both must be below 1"},
       {"--batch 4 --microbatches 8 --d 2",
        "--batch 4 has fewer samples than the 16 microbatches of a step (--d 2 times --microbatches 8)"},
@@ -303,6 +321,9 @@ TEST_F(ConfigFile, ErrorsNameFileAndLine) {
       {"lr = 1979-05-27\n", " line 1: lr has a value that is neither text, number, true or false"},
   };
   for (const BadLine& row : rows) EXPECT_EQ(error_of(write(row.line)), path_ + row.error) << row.line;
+  std::string deep = "lr = 1\na";
+  for (int part = 0; part < 100'000; ++part) deep += ".a";
+  EXPECT_EQ(error_of(write(deep + " = 1\n")), path_ + " line 2: a key of more than 256 parts");
   const std::string broken = error_of(write("lr = \n"));
   EXPECT_EQ(broken.find(path_ + " line 1: "), 0U) << broken;
   EXPECT_EQ(broken.find('\n'), std::string::npos) << broken;
