@@ -27,5 +27,6 @@ Group group_of(const Partition& rank, const Task& collective);
 bool is_member(const Partition& rank, const Group& group);
 
 inline bool is_collective(const Task& task) { return is_collective(task.kind); }
+inline bool is_transfer(const Task& task) { return task.kind == TaskKind::send || task.kind == TaskKind::receive; }
 
 }  // namespace dml

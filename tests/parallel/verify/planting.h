@@ -47,7 +47,6 @@ inline std::optional<Pick> pick(World& world, Random& random, const Where& where
   return one_of(picks, random);
 }
 
-inline bool is_transfer(const Task& task) { return task.kind == TaskKind::send || task.kind == TaskKind::receive; }
 inline bool is_tensor_collective(const Partition&, const Task& task) {
   return is_collective(task) && task.node != kNone;
 }

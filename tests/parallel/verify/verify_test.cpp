@@ -4,10 +4,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
-
 #include "parallel/verify/division.h"
-#include "parallel/verify/progress.h"
 #include "tests/parallel/verify/partitions.h"
 
 namespace dml::test {
@@ -113,22 +110,6 @@ TEST(Verify, SaysWhatWasProven) {
   verified.findings.push_back({"reads h before it is made", 1, 7, "F.m0.s1.d0.t0.n3"});
   EXPECT_EQ(verified.summary(), fmt::format("not verified: 1 finding in {} tasks on 2 ranks", verified.tasks));
   EXPECT_EQ(verified.findings[0].to_string(), "rank 1, F.m0.s1.d0.t0.n3 (task 7): reads h before it is made");
-}
-
-// The first rank sends only when it has the gradient of what it would send.
-TEST(Verify, ACircleOfWaitsNamesItsRanks) {
-  World world({1, 2, 1, 1});
-  RankTasks& first = world.ranks[0]->tasks;
-  const auto send = std::ranges::find(first.tasks, TaskKind::send, &Task::kind) - first.tasks.begin();
-  const auto receive = std::ranges::find(first.tasks, TaskKind::receive, &Task::kind) - first.tasks.begin();
-  ASSERT_LT(receive, send);
-  first.deps.push_back(static_cast<std::int32_t>(receive));
-  first.tasks[static_cast<std::size_t>(send)].first_dep = static_cast<std::int32_t>(first.deps.size()) - 1;
-  first.tasks[static_cast<std::size_t>(send)].num_deps = 1;
-  const auto findings = verify_progress(world.set());
-  ASSERT_EQ(findings.size(), 1U);
-  EXPECT_NE(findings[0].what.find("waits for ever: rank 0 in receive B.m0.s0"), std::string::npos) << findings[0].what;
-  EXPECT_NE(findings[0].what.find("for rank 1, rank 1 in receive F.m0.s1"), std::string::npos) << findings[0].what;
 }
 
 TEST(Verify, ForwardPassesAlone) {
