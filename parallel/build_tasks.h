@@ -72,8 +72,10 @@ class StageMap {
   void find_addends(const SplitGraph& split);
   void claim(ValueId parameter, std::vector<ValueId> addends);
   void find_live(const SplitGraph& split, bool needs_output);
-  void find_travels(const SplitGraph& split, std::span<const int> stages, const Placement& placement);
-  void find_with_inputs(const Graph& graph, std::span<const int> stages);
+  using Consumers = std::vector<std::vector<NodeId>>;  ///< by value
+  void find_travels(const SplitGraph& split, std::span<const int> stages, const Placement& placement,
+                    const Consumers& consumers);
+  void find_with_inputs(const Graph& graph, std::span<const int> stages, const Consumers& consumers);
 
   std::vector<std::vector<ValueId>> down_, up_;
   std::vector<std::vector<NodeId>> nodes_;

@@ -57,8 +57,9 @@ StageMap::StageMap(const SplitGraph& split, std::span<const int> stages, const P
   for (NodeId id = 0; id < split.graph.num_nodes(); ++id) {
     if (lives_[index(id)]) nodes_[index(stages[index(id)])].push_back(id);
   }
-  find_travels(split, stages, placement);
-  find_with_inputs(split.graph, stages);
+  const auto consumers = split.graph.consumers();
+  find_travels(split, stages, placement, consumers);
+  find_with_inputs(split.graph, stages, consumers);
 }
 
 void StageMap::find_addends(const SplitGraph& split) {
@@ -103,9 +104,9 @@ void StageMap::find_live(const SplitGraph& split, bool needs_output) {
   }
 }
 
-void StageMap::find_travels(const SplitGraph& split, std::span<const int> stages, const Placement& placement) {
+void StageMap::find_travels(const SplitGraph& split, std::span<const int> stages, const Placement& placement,
+                            const Consumers& consumers) {
   const Graph& graph = split.graph;
-  const auto consumers = graph.consumers();
   for (ValueId id = 0; id < graph.num_values(); ++id) {
     const NodeId producer = graph.value(id).producer;
     if (producer == kNone || !lives_[index(producer)]) continue;
@@ -128,8 +129,7 @@ void StageMap::find_travels(const SplitGraph& split, std::span<const int> stages
   }
 }
 
-void StageMap::find_with_inputs(const Graph& graph, std::span<const int> stages) {
-  const auto consumers = graph.consumers();
+void StageMap::find_with_inputs(const Graph& graph, std::span<const int> stages, const Consumers& consumers) {
   for (NodeId id = graph.num_nodes() - 1; id >= 0; --id) {
     const Node& node = graph.node(id);
     if (!lives_[index(id)] || node.phase == Phase::forward) continue;

@@ -67,7 +67,8 @@ StepEstimate Predictor::estimate(const Run& run) {
   options.batch = run.batch;
   options.clips = true;
   options.bucket_bytes = run.bucket_bytes;
-  return Estimator(model_of(run), hardware, options).estimate(run.layout);
+  ScheduleCache schedules;
+  return Estimator(model_of(run), schedules, hardware, options).estimate(run.layout);
 }
 
 }  // namespace dml::published

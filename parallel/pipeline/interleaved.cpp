@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "models/index.h"
 #include "parallel/pipeline/orders.h"
 
 namespace dml {
@@ -47,6 +48,7 @@ std::vector<Order> orders_of(const Pipeline& pipeline, bool overlapped) {
   for (int position = 0; position < pipeline.placement.num_positions(); ++position) {
     const Rounds rounds(pipeline, position);
     Order order;
+    order.reserve(index(2 * rounds.total()));
     int forward = 0;
     const int warm_up = std::min(rounds.total(), rounds.warm_up() + (overlapped ? 1 : 0));
     while (forward < warm_up) order.push_back(rounds.forward(forward++, false));

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "models/index.h"
 #include "parallel/pipeline/orders.h"
 
 namespace dml {
@@ -8,6 +9,7 @@ namespace {
 /// `warm_up` forwards, then a forward and a backward in turn while there are forwards, then the other backwards.
 Order alternating_order(int stage, int warm_up, int microbatches, bool overlapped) {
   Order order;
+  order.reserve(index(2 * microbatches));
   int forward = 0;
   while (forward < std::min(warm_up, microbatches)) order.push_back({Phase::forward, stage, forward++});
   for (int backward = 0; backward < microbatches; ++backward) {

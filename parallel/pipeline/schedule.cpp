@@ -284,7 +284,9 @@ double peak_memory(const Order& order, const Pipeline& pipeline) {
 }
 
 void keep_if(Order& order, const std::function<bool(const Action&)>& keep) {
+  if (std::all_of(order.begin(), order.end(), keep)) return;
   Order kept;
+  kept.reserve(order.size());
   for (std::size_t i = 0; i < order.size(); ++i) {
     if (!keep(order[i])) continue;
     kept.push_back(order[i]);

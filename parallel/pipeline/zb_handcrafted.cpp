@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "models/index.h"
 #include "parallel/pipeline/orders.h"
 
 namespace dml {
@@ -32,6 +33,7 @@ std::vector<Order> orders_of(const Pipeline& pipeline, int (*warm_up)(int from_l
   std::vector<Order> orders;
   for (int stage = 0; stage < num_stages; ++stage) {
     Order order;
+    order.reserve(index(3 * pipeline.microbatches));
     SplitBackward backward(order, stage, waiting(stage));
     int forward = 0;
     const int first = std::min(warm_up(num_stages - stage), pipeline.microbatches);

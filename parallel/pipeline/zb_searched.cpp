@@ -38,7 +38,12 @@ class Play {
  public:
   Play(const Pipeline& pipeline, double limit, Choices choices)
       : microbatches_(pipeline.microbatches), latency_(pipeline.latency), limit_(limit), choices_(choices) {
-    for (int stage = 0; stage < pipeline.placement.num_stages(); ++stage) stages_.push_back({pipeline.cost(stage)});
+    for (int stage = 0; stage < pipeline.placement.num_stages(); ++stage) {
+      StageState& state = stages_.emplace_back(StageState{pipeline.cost(stage)});
+      state.forward_end.reserve(index(microbatches_));
+      state.backward_end.reserve(index(microbatches_));
+      state.order.reserve(index(3 * microbatches_));
+    }
   }
 
   void run() {

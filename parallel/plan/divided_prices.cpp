@@ -112,10 +112,7 @@ const std::vector<StagePrice>& DividedPrices::stages_at(int num_stages, std::int
   const auto found = stages_.find(key);
   if (found != stages_.end()) return found->second;
   const Staged& of_model = staged(num_stages);
-  std::vector<StagePrice> prices;
-  for (int stage = 0; stage < num_stages; ++stage)
-    prices.push_back(price_of_stage(priced(samples), *of_model.map, stage));
-  return stages_.emplace(key, std::move(prices)).first->second;
+  return stages_.emplace(key, prices_of_stages(priced(samples), *of_model.map, num_stages)).first->second;
 }
 
 const std::vector<StagePrice>& DividedPrices::stages(int num_stages, double samples) {

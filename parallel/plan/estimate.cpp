@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "kernels/error.h"
 #include "models/index.h"
@@ -87,13 +88,25 @@ MemoryUse memory_of(const Pricing& pricing, const Pipeline& pipeline, int positi
   return memory;
 }
 
-MemoryUse largest_memory(const Pricing& pricing, const Pipeline& pipeline) {
+/// Of the position that needs most.
+MemoryUse memory_of(const Pricing& pricing) {
+  const Pipeline pipeline = pipeline_of(pricing);
   MemoryUse largest;
   for (int position = 0; position < pricing.layout.p; ++position) {
     const MemoryUse memory = memory_of(pricing, pipeline, position);
     if (memory.total() > largest.total()) largest = memory;
   }
   return largest;
+}
+
+/// More microbatches of a size keep no less: many are refused by the orders of a few, which are soon made. Nothing
+/// where there are few, or where the schedule is searched.
+std::optional<LayoutChoice> with_fewer_microbatches(const LayoutChoice& layout) {
+  constexpr int kPerPosition = 4;
+  if (layout.microbatches <= kPerPosition * layout.p || is_searched(*layout.schedule)) return std::nullopt;
+  LayoutChoice fewer = layout;
+  fewer.microbatches = kPerPosition * layout.p;
+  return fewer;
 }
 
 MovedBytes moved_bytes(const Pricing& pricing) {
@@ -259,25 +272,32 @@ StepEstimate Estimator::estimate(const LayoutChoice& layout) {
   const std::int64_t samples = (options_.batch + layout.d - 1) / layout.d;  // of the largest replica
   const double mean = static_cast<double>(samples) / layout.microbatches;
   check_held(layout, position_weights, mean);  // before the orders are made, which takes longer
-  const CachedOrders& schedule = schedules_.orders(layout, model_.cut(layout.num_stages()).costs);
+  const auto pricing_of = [&](const LayoutChoice& priced, const CachedOrders& schedule) {
+    return Pricing{.layout = priced,
+                   .samples = mean,
+                   .options = options_,
+                   .hardware = hardware_,
+                   .stages = divided(layout).stages(layout.num_stages(), mean),
+                   .largest = divided(layout).stages(layout.num_stages(), std::ceil(mean)),
+                   .weights = position_weights,
+                   .schedule = schedule,
+                   .placement = layout.placement()};
+  };
+  const std::vector<StageCost>& costs = model_.cut(layout.num_stages()).costs;
+  if (const std::optional<LayoutChoice> fewer = with_fewer_microbatches(layout)) {
+    const CachedOrders& schedule = schedules_.orders(*fewer, costs);
+    if (schedule.refusal.empty()) check_memory(memory_of(pricing_of(*fewer, schedule)).total(), "at least ");
+  }
+  const CachedOrders& schedule = schedules_.orders(layout, costs);
   if (!schedule.refusal.empty()) throw ImpossibleLayout(Obstacle::schedule, schedule.refusal);
   if (schedule.same != nullptr)
     throw ImpossibleLayout(Obstacle::duplicate, fmt::format("the order of {}", schedule.same->name));
-  const Pricing pricing{.layout = layout,
-                        .samples = mean,
-                        .options = options_,
-                        .hardware = hardware_,
-                        .stages = divided(layout).stages(layout.num_stages(), mean),
-                        .largest = divided(layout).stages(layout.num_stages(), std::ceil(mean)),
-                        .weights = position_weights,
-                        .schedule = schedule,
-                        .placement = layout.placement()};
-  const Pipeline pipeline = pipeline_of(pricing);
+  const Pricing pricing = pricing_of(layout, schedule);
   StepEstimate estimate;
-  estimate.memory = largest_memory(pricing, pipeline);
+  estimate.memory = memory_of(pricing);
   check_memory(estimate.memory.total(), "");
   estimate.moved = moved_bytes(pricing);
-  estimate_time(estimate, pricing, pipeline);
+  estimate_time(estimate, pricing, pipeline_of(pricing));
   return estimate;
 }
 

@@ -63,9 +63,11 @@ struct EstimateOptions {
 
 class Estimator {
  public:
-  /// Keeps the arguments; `model` cuts for all.
-  Estimator(CutModel& model, const Hardware& hardware, const EstimateOptions& options)
-      : model_(model), hardware_(hardware), options_(options) {}
+  /// Keeps the arguments; `model` cuts for all, and `schedules` may have orders that were made for other models.
+  Estimator(CutModel& model, ScheduleCache& schedules, const Hardware& hardware, const EstimateOptions& options)
+      : model_(model), schedules_(schedules), hardware_(hardware), options_(options) {
+    schedules.begin_model();
+  }
 
   /// Passes are timed by their tasks, alone and with the waits for tensor collectives; the schedule then plays them,
   /// with the slowest message as latency. A replica's microbatches are all of their mean size, the replica is the one
@@ -87,9 +89,9 @@ class Estimator {
   void check_memory(double bytes, std::string_view what) const;
 
   CutModel& model_;
+  ScheduleCache& schedules_;
   const Hardware& hardware_;
   EstimateOptions options_;
-  ScheduleCache schedules_;
   std::unique_ptr<DividedPrices> divided_;  ///< of the layout before
   DividedKey divided_key_;
 };

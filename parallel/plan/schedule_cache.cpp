@@ -25,17 +25,28 @@ std::unique_ptr<CachedOrders> made(const LayoutChoice& layout, const std::vector
 
 }  // namespace
 
+void ScheduleCache::begin_model() {
+  for (auto& [shape, entries] : cached_) {
+    std::erase_if(entries, [](const Entry& entry) { return is_searched(*entry.schedule); });
+    for (Entry& entry : entries) {
+      entry.is_asked = false;
+      entry.orders->same = nullptr;
+    }
+  }
+}
+
 const CachedOrders& ScheduleCache::orders(const LayoutChoice& layout, const std::vector<StageCost>& costs) {
-  auto& others = cached_[{layout.schedule->placement, layout.p, layout.chunks, layout.microbatches}];
-  const auto found =
-      std::find_if(others.begin(), others.end(), [&](const auto& other) { return other.first == layout.schedule; });
-  if (found != others.end()) return *found->second;
-  std::unique_ptr<CachedOrders> orders = made(layout, costs);
-  const auto twin = std::find_if(others.begin(), others.end(), [&](const auto& other) {
-    return orders->refusal.empty() && other.second->same == nullptr && other.second->orders == orders->orders;
+  auto& entries = cached_[{layout.schedule->placement, layout.p, layout.chunks, layout.microbatches}];
+  auto found = std::ranges::find(entries, layout.schedule, &Entry::schedule);
+  if (found != entries.end() && found->is_asked) return *found->orders;
+  if (found == entries.end()) found = entries.insert(entries.end(), Entry{layout.schedule, false, made(layout, costs)});
+  const auto twin = std::ranges::find_if(entries, [&](const Entry& other) {
+    return other.is_asked && found->orders->refusal.empty() && other.orders->same == nullptr &&
+           other.orders->orders == found->orders->orders;
   });
-  if (twin != others.end()) orders->same = twin->first;
-  return *others.emplace_back(layout.schedule, std::move(orders)).second;
+  if (twin != entries.end()) found->orders->same = twin->schedule;
+  found->is_asked = true;
+  return *found->orders;
 }
 
 }  // namespace dml

@@ -27,11 +27,11 @@ class KeptGraphs {
 
 /// The model of one recomputation and dtype, and what prices its layouts.
 struct PricedModel {
-  PricedModel(KeptGraphs& graphs, const Techniques& techniques, std::int64_t samples, const Hardware& hardware,
-              const EstimateOptions& options)
+  PricedModel(KeptGraphs& graphs, const Techniques& techniques, std::int64_t samples, ScheduleCache& schedules,
+              const Hardware& hardware, const EstimateOptions& options)
       : techniques(techniques),
         model([&graphs, techniques](std::int64_t size) { return graphs.with(techniques, size); }, samples),
-        estimator(model, hardware, options) {}
+        estimator(model, schedules, hardware, options) {}
 
   Techniques techniques;
   CutModel model;
@@ -71,7 +71,7 @@ class Search {
 
   Estimator& estimator_of(const Techniques& techniques) {
     if (!priced_ || priced_->techniques.recompute != techniques.recompute)
-      priced_ = std::make_unique<PricedModel>(graphs_, techniques, samples_, hardware_, options_);
+      priced_ = std::make_unique<PricedModel>(graphs_, techniques, samples_, schedules_, hardware_, options_);
     return priced_->estimator;
   }
 
@@ -115,6 +115,7 @@ class Search {
   std::int64_t samples_;
   const Hardware& hardware_;
   const EstimateOptions& options_;
+  ScheduleCache schedules_;
   std::unique_ptr<PricedModel> priced_;  ///< of the techniques before
   SearchResult result_;
 };

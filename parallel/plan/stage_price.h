@@ -1,4 +1,4 @@
-// What one stage of a divided model takes, holds and moves for one microbatch.
+// What the stages of a divided model take, hold and move for one microbatch.
 #pragma once
 
 #include <span>
@@ -40,7 +40,7 @@ struct PricedGraph {
   double dispatch_seconds = 0;  ///< the least for each task, over a pass
 };
 
-/// `map` is of split graphs of the same nodes.
-StagePrice price_of_stage(const PricedGraph& graph, const StageMap& map, int stage);
+/// By stage. `map` is of split graphs of the same nodes.
+std::vector<StagePrice> prices_of_stages(const PricedGraph& graph, const StageMap& map, int num_stages);
 
 }  // namespace dml

@@ -55,9 +55,6 @@ class GeneratedPipelines {
     return pipeline;
   }
 
- private:
-  int pick(int least, int most) { return std::uniform_int_distribution<int>(least, most)(random_); }
-  double draw(double least, double most) { return std::uniform_real_distribution<double>(least, most)(random_); }
   void draw_costs(Pipeline& pipeline) {
     double largest = 0;
     for (int stage = 0; stage < pipeline.placement.num_stages(); ++stage) {
@@ -68,6 +65,10 @@ class GeneratedPipelines {
     pipeline.latency = draw(0, 1);
     pipeline.memory_limit = largest * draw(1, 2.5 * pipeline.placement.num_positions());
   }
+
+ private:
+  int pick(int least, int most) { return std::uniform_int_distribution<int>(least, most)(random_); }
+  double draw(double least, double most) { return std::uniform_real_distribution<double>(least, most)(random_); }
 
   std::mt19937 random_{2401};
 };
@@ -96,6 +97,27 @@ TEST(Schedule, PromisesOfLiveMicrobatchesAreReached) {
       slack = std::min(slack, schedule.most_alive(pipeline, i) - alive);
     }
     EXPECT_EQ(slack, 0) << schedule.name;
+  }
+}
+
+// So that a plan may refuse many microbatches by the orders of a few.
+TEST(Schedule, MoreMicrobatchesKeepNoLess) {
+  GeneratedPipelines generated;
+  for (int i = 0; i < 400; ++i) {
+    const ScheduleDef& schedule = all_schedules()[static_cast<std::size_t>(i) % all_schedules().size()];
+    if (schedule.most_alive == nullptr) continue;
+    Pipeline fewer = generated.next(schedule);
+    generated.draw_costs(fewer);
+    fewer.memory_limit = 0;
+    const int positions = fewer.placement.num_positions();
+    fewer.microbatches = 4 * positions;
+    Pipeline more = fewer;
+    more.microbatches += 1 + i % 29;
+    SCOPED_TRACE(::testing::Message() << schedule.name << " p=" << positions << " m=" << more.microbatches);
+    const std::vector<Order> of_fewer = schedule.orders(fewer);
+    const std::vector<Order> of_more = schedule.orders(more);
+    for (std::size_t position = 0; position < of_more.size(); ++position)
+      EXPECT_GE(peak_memory(of_more[position], more) * (1 + 1e-12), peak_memory(of_fewer[position], fewer));
   }
 }
 

@@ -83,7 +83,10 @@ class EstimatedWorld {
     return (part + c.microbatches - 1) / c.microbatches;
   }
 
-  StepEstimate estimate() { return Estimator(cuts_, hardware_, options_).estimate(layout_); }
+  StepEstimate estimate() {
+    ScheduleCache schedules;
+    return Estimator(cuts_, schedules, hardware_, options_).estimate(layout_);
+  }
   SimulatedStep simulated() {
     return simulate_step(tasks_, mesh_, options_.hosts, task_seconds(hardware_, ranks_, options_.mode));
   }

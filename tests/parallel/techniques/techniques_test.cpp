@@ -132,7 +132,8 @@ StepEstimate estimated(const Techniques& techniques) {
   EstimateOptions options;
   options.batch = 16;
   options.hosts = {8, 8};
-  return Estimator(model, hardware, options)
+  ScheduleCache schedules;
+  return Estimator(model, schedules, hardware, options)
       .estimate(
           {.d = 2, .p = 2, .t = 2, .schedule = &find_schedule("1f1b"), .microbatches = 4, .techniques = techniques});
 }
@@ -154,7 +155,8 @@ TEST(Techniques, TradeTimeForMemory) {
 TEST(Techniques, PartsOfTheSequenceNeedSums) {
   CutModel model([&](std::int64_t samples) { return zoo_graph(kTechniquesModel, samples); }, 2);
   const Hardware hardware = hardware_preset("a100-80g");
-  Estimator estimator(model, hardware, {.batch = 4});
+  ScheduleCache schedules;
+  Estimator estimator(model, schedules, hardware, {.batch = 4});
   LayoutChoice layout{.t = 2, .schedule = &find_schedule("1f1b"), .mode = SplitMode::gather};
   EXPECT_GT(estimator.estimate(layout).seconds, 0);
   layout.techniques.sequence_parallel = true;

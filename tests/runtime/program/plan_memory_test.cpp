@@ -37,7 +37,8 @@ double estimated(const Training& training, const TrainedLayout& layout) {
   EstimateOptions options;
   options.batch = training.batch;
   options.mode.optimizer_states = 1;  // SGD with momentum
-  Estimator estimator(model, hardware, options);
+  ScheduleCache schedules;
+  Estimator estimator(model, schedules, hardware, options);
   const ScheduleDef& schedule = find_schedule(layout.schedule);
   return estimator
       .estimate({.d = layout.d,
