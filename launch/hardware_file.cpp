@@ -14,13 +14,14 @@
 #include "launch/options/nearest.h"
 #include "launch/options/toml_file.h"
 #include "launch/options/usage_error.h"
+#include "parallel/cost/topology.h"
 
 namespace dml {
 namespace {
 
 constexpr double kMicro = 1e-6;
 constexpr double kGiga = 1e9;
-constexpr double kMostRanks = 1 << 24;
+constexpr int kMostRanks = 1 << 24;
 constexpr std::string_view kCalibrated = "calibrated";
 
 /// A table of the file, read key by key.
@@ -83,6 +84,17 @@ class Section {
     return axes;
   }
 
+  /// Whole numbers from 0 on that ranks are counted by.
+  std::vector<int> required_ranks(std::string_view key) const {
+    std::vector<int> ranks;
+    for (const double number : required_numbers(key, 1)) {
+      if (number < 0 || number > kMostRanks || number != std::floor(number))
+        fail(*table_.get(key), fmt::format("{} should be whole numbers from 0 to {}", key, kMostRanks));
+      ranks.push_back(static_cast<int>(number));
+    }
+    return ranks;
+  }
+
   /// The tables of [[key]], each with these keys.
   std::vector<Section> sections(std::string_view key, std::span<const std::string_view> keys) const {
     std::vector<Section> all;
@@ -142,9 +154,10 @@ class Section {
   const std::string& file_;
 };
 
-constexpr std::string_view kKeys[] = {"name",      "base",           "launch_us",      "dispatch_us", "step_us",
-                                      "memory_gb", "cores_per_host", "ranks_per_host", "peaks",       "level",
-                                      "kernel",    "comm",           "device",         "ranks",       "disturbance"};
+constexpr std::string_view kKeys[] = {"name",      "base",           "launch_us",        "dispatch_us", "step_us",
+                                      "memory_gb", "cores_per_host", "ranks_per_host",   "peaks",       "level",
+                                      "kernel",    "comm",           "device",           "ranks",       "link",
+                                      "topology",  "host_gb_per_s",  "overlap_slowdown", "disturbance"};
 constexpr std::string_view kPeakKeys[] = {"f32_gflops",   "f16_gflops",      "efficiency",       "sizes_gflop",
                                           "efficiencies", "memory_gb_per_s", "memory_efficiency"};
 constexpr std::string_view kLevelKeys[] = {"ranks", "latency_us", "gb_per_s", "algorithm"};
@@ -152,6 +165,8 @@ constexpr std::string_view kKernelKeys[] = {"family", "threads", "ranks", "resid
 constexpr std::string_view kCommKeys[] = {"kind", "ranks", "bytes", "us", "spread"};
 
 constexpr std::string_view kDeviceKeys[] = {"ranks", "hardware"};
+constexpr std::string_view kLinkKeys[] = {"ranks", "hosts", "latency_us", "gb_per_s"};
+constexpr std::string_view kTopologyKeys[] = {"shape", "ranks", "latency_us", "gb_per_s", "oversubscription"};
 
 /// The one of `choices` that is called so.
 template <typename Choice>
@@ -208,26 +223,64 @@ void read_comm(const Section& section, Hardware& hardware) {
   section.checked([&] { table.check(); });
 }
 
+void read_topology(const Section& section, Hardware& hardware) {
+  Network network;
+  network.shape = choice_of<NetworkShape>(section, "shape", section.required_text("shape"), kNetworkShapes);
+  if (section.has("ranks")) network.ranks = section.required_ranks("ranks");
+  const std::vector<double> latencies = section.required_numbers("latency_us", kMicro);
+  const std::vector<double> bandwidths = section.required_numbers("gb_per_s", kGiga);
+  section.read("oversubscription", 1, network.oversubscription);
+  section.checked([&] {
+    if (latencies.size() != bandwidths.size())
+      throw std::invalid_argument(fmt::format("latency_us has {} numbers, gb_per_s has {}: one each for a tier",
+                                              latencies.size(), bandwidths.size()));
+    for (std::size_t tier = 0; tier < latencies.size(); ++tier)
+      network.links.push_back({latencies[tier], bandwidths[tier]});
+    hardware.levels = levels_of(network);
+  });
+}
+
+RankRange ranks_of_host(int host, int ranks_per_host) {
+  return {host * ranks_per_host, (host + 1) * ranks_per_host - 1};
+}
+
+LinkOverride read_link(const Section& section, const Hardware& hardware) {
+  LinkOverride override;
+  std::vector<int> ends;
+  section.checked([&] {
+    if (section.has("ranks") == section.has("hosts"))
+      throw std::invalid_argument("a link is between two ranks or two hosts: ranks = [0, 1], or hosts = [0, 1]");
+    ends = section.required_ranks(section.has("ranks") ? "ranks" : "hosts");
+    if (ends.size() != 2) throw std::invalid_argument(fmt::format("a link has 2 ends, not {}", ends.size()));
+    if (section.has("ranks") && ends[0] == ends[1])
+      throw std::invalid_argument(fmt::format("a link of rank {} to itself", ends[0]));
+    if (section.has("hosts") && hardware.ranks_per_host == 0)
+      throw std::invalid_argument("hosts are of ranks_per_host ranks, which this file does not say");
+  });
+  const int size = section.has("hosts") ? hardware.ranks_per_host : 1;
+  override = {ranks_of_host(ends[0], size), ranks_of_host(ends[1], size), {}};
+  if (!hardware.levels.empty()) override.link = hardware.levels.back().link;
+  section.read("latency_us", kMicro, override.link.latency);
+  section.read("gb_per_s", kGiga, override.link.bytes_per_s);
+  return override;
+}
+
 /// `is_other`: of devices among those of another machine.
 Hardware find(const std::string& named, bool is_other);
 
 OtherDevices read_device(const Section& section) {
-  const std::vector<double> ranks = section.required_numbers("ranks", 1);
+  const std::vector<int> ranks = section.required_ranks("ranks");
   const std::string hardware = section.required_text("hardware");
   auto kind = std::make_shared<Hardware>();
   section.checked([&] {
-    const auto is_rank = [](double number) {
-      return number >= 0 && number <= kMostRanks && number == std::floor(number);
-    };
-    if (ranks.size() != 2 || !std::all_of(ranks.begin(), ranks.end(), is_rank))
-      throw std::invalid_argument("ranks should be the first and the last one: [0, 3]");
+    if (ranks.size() != 2) throw std::invalid_argument("ranks should be the first and the last one: [0, 3]");
     try {
       *kind = find(hardware, true);
     } catch (const UsageError& error) {
       throw std::invalid_argument(error.what());  // with its place in this file
     }
   });
-  return {static_cast<int>(ranks.front()), static_cast<int>(ranks.back()), std::move(kind)};
+  return {ranks.front(), ranks.back(), std::move(kind)};
 }
 
 Hardware read(const Section& file, bool is_other) {
@@ -245,10 +298,19 @@ Hardware read(const Section& file, bool is_other) {
   file.read("memory_gb", kGiga, hardware.memory_bytes);
   file.read("cores_per_host", hardware.cores_per_host);
   file.read("ranks_per_host", hardware.ranks_per_host);
+  file.read("host_gb_per_s", kGiga, hardware.host_bytes_per_s);
+  file.read("overlap_slowdown", 1, hardware.overlap_slowdown);
   file.read("ranks", hardware.ranks);
   if (const auto peaks = file.find_section("peaks", kPeakKeys)) read_peaks(*peaks, hardware.peaks);
   if (file.has("level")) hardware.levels.clear();
   for (const Section& level : file.sections("level", kLevelKeys)) hardware.levels.push_back(read_level(level));
+  if (const auto topology = file.find_section("topology", kTopologyKeys)) {
+    file.checked([&] {
+      if (file.has("level")) throw std::invalid_argument("a file has a [topology] or [[level]], not both");
+    });
+    read_topology(*topology, hardware);
+  }
+  for (const Section& link : file.sections("link", kLinkKeys)) hardware.links.push_back(read_link(link, hardware));
   for (const Section& kernel : file.sections("kernel", kKernelKeys)) read_kernel(kernel, hardware);
   for (const Section& comm : file.sections("comm", kCommKeys)) read_comm(comm, hardware);
   for (const Section& device : file.sections("device", kDeviceKeys)) hardware.others.push_back(read_device(device));

@@ -75,13 +75,13 @@ IndexClasses tensor_classes(std::span<const SplitPlan* const> plans, int size);
 struct RankPlaces {
   /// Consecutive ranks of a block are joined by closer links than those of different blocks: hosts, nodes, racks.
   std::vector<int> blocks;
-  int ranks_per_host = 1;  ///< that share cores; 1: none do
-  /// By world rank: which kind of device it has; empty: all the same.
+  int ranks_per_host = 1;  ///< that share cores or links; 1: none do
+  /// By world rank: which kind of device it has, joined by which links of its own; empty: all the same.
   std::vector<int> devices = {};
 };
 
-/// Divides classes until all ranks of one have the same kind of device, the same closeness to the ranks of neighbour
-/// stages, and as many ranks of each class on their host.
+/// Divides classes until all ranks of one have the same kind of device and links, the same closeness to the ranks of
+/// neighbour stages, and as many ranks of each class on their host.
 RankClasses divided_by_places(const RankClasses& classes, const Placement& placement, const RankPlaces& places);
 
 }  // namespace dml

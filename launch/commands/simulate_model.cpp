@@ -56,19 +56,21 @@ void refuse_schedule_options(const Command& command) {
                                  command.arguments.front()));
 }
 
-/// By world rank: a number for each kind of device.
+/// By world rank: a number for each kind of device with the same links of its own.
 std::vector<int> devices_of(const Hardware& hardware, int world) {
-  std::vector<const Hardware*> devices;
-  for (int rank = 0; rank < world; ++rank) devices.push_back(&hardware.device_of(rank));
-  return classes_by<const Hardware*>(devices).of;
+  using Kind = std::pair<const Hardware*, std::vector<int>>;
+  std::vector<Kind> devices;
+  for (int rank = 0; rank < world; ++rank) devices.emplace_back(&hardware.device_of(rank), hardware.link_ends_of(rank));
+  return classes_by<Kind>(devices).of;
 }
 
 RankPlaces places_on(const Hardware& hardware, const Hosts& hosts, int world) {
   RankPlaces places;
   if (hardware.ranks_per_host > 0) places.blocks.push_back(hardware.ranks_per_host);
   for (const LinkLevel& level : hardware.levels) places.blocks.push_back(level.ranks);
-  if (!hardware.others.empty()) places.devices = devices_of(hardware, world);
+  if (!hardware.others.empty() || !hardware.links.empty()) places.devices = devices_of(hardware, world);
   if (hosts.are_shared()) places.ranks_per_host = hosts.ranks_per_host;
+  if (hosts.share_uplinks()) places.ranks_per_host = hosts.ranks_per_uplink;
   return places;
 }
 

@@ -48,13 +48,30 @@ void check(const Peaks& peaks) {
   require_part(peaks.memory_efficiency, "the efficiency of memory");
 }
 
+void check(const Link& link) {
+  require_not_negative(link.latency, "the latency of a link");
+  require_positive(link.bytes_per_s, "the bandwidth of a link");
+}
+
 void check(std::span<const LinkLevel> levels) {
   int ranks = 0;
   for (const LinkLevel& level : levels) {
     require(level.ranks > ranks, "the number of ranks of a level of links", level.ranks, "above the level's before");
-    require_not_negative(level.link.latency, "the latency of a link");
-    require_positive(level.link.bytes_per_s, "the bandwidth of a link");
+    check(level.link);
     ranks = level.ranks;
+  }
+}
+
+void check(const RankRange& ranks) {
+  require(ranks.first >= 0, "the first rank of a link", ranks.first, "0 or more");
+  require(ranks.last >= ranks.first, "the last rank of a link", ranks.last, "no lower than the first");
+}
+
+void check(std::span<const LinkOverride> links) {
+  for (const LinkOverride& link : links) {
+    check(link.ranks);
+    check(link.others);
+    check(link.link);
   }
 }
 
@@ -132,17 +149,33 @@ int members_within(const LinkLevel& level, const CommGroup& group) {
   return std::clamp(level.ranks / group.stride, 1, group.ranks);
 }
 
-/// Of `outer` levels on, for what is left when groups of `inside` members each act as one.
-double hierarchical_seconds(std::span<const LinkLevel> levels, CommKind kind, double bytes, const CommGroup& group,
-                            int inside) {
-  const LinkLevel& level = levels.front();
-  const bool is_last = levels.size() == 1;
+double seconds_at_level(const Hardware& hardware, const LinkLevel& level, CommKind kind, double bytes,
+                        const GroupLevel& members) {
+  const int units = members.units;
+  if (hardware.links.empty() && !level.joins_pairs) return seconds_of(kind, level.algorithm, bytes, units, level.link);
+  const auto seconds_by = [&](CollectiveAlgorithm algorithm) {
+    Link link = slowest_link(hardware.links, level.link, members, algorithm);
+    if (level.joins_pairs && algorithm == CollectiveAlgorithm::direct) link.bytes_per_s *= std::max(1, units - 1);
+    return seconds_of(kind, algorithm, bytes, units, link);
+  };
+  if (level.algorithm != CollectiveAlgorithm::automatic) return seconds_by(level.algorithm);
+  const double fastest = std::min(seconds_by(CollectiveAlgorithm::ring), seconds_by(CollectiveAlgorithm::tree));
+  return level.joins_pairs ? std::min(fastest, seconds_by(CollectiveAlgorithm::direct)) : fastest;
+}
+
+/// From level number `at` on, for what is left when `inside` members each act as one.
+double hierarchical_seconds(const Hardware& hardware, std::size_t at, CommKind kind, double bytes,
+                            const CommGroup& group, int inside) {
+  const LinkLevel& level = hardware.levels[at];
+  const bool is_last = at + 1 == hardware.levels.size();
   const int within = is_last ? group.ranks : members_within(level, group);
   const int here = (within + inside - 1) / inside;
-  const auto at_this_level = [&](CommKind part) { return seconds_of(part, level.algorithm, bytes, here, level.link); };
+  const auto at_this_level = [&](CommKind part) {
+    return seconds_at_level(hardware, level, part, bytes, {group, inside, here});
+  };
   if (is_last || within == group.ranks) return at_this_level(kind);
   const auto beyond = [&](double remaining) {
-    return hierarchical_seconds(levels.subspan(1), kind, remaining, group, inside * here);
+    return hierarchical_seconds(hardware, at + 1, kind, remaining, group, inside * here);
   };
   if (kind == CommKind::broadcast) return at_this_level(kind) + beyond(bytes);
   if (kind != CommKind::all_reduce) return at_this_level(kind) + beyond(bytes / here);
@@ -187,11 +220,19 @@ void Hardware::check() const {
   require_not_negative(step_seconds, "what a step takes beside its tasks");
   require_not_negative(disturbance, "the disturbance of a core");
   require_not_negative(memory_bytes, "the memory of a device");
+  require(overlap_slowdown >= 1, "the slow-down beside communication", overlap_slowdown, "1 or more");
+  require_not_negative(host_bytes_per_s, "the bandwidth of a host");
+  require(host_bytes_per_s == 0 || ranks_per_host > 0, "the number of ranks that share the bandwidth of a host",
+          ranks_per_host, "given, as ranks_per_host");
+  require(cores_per_host == 0 || (host_bytes_per_s == 0 && overlap_slowdown == 1),
+          "the number of cores that communicate themselves", cores_per_host,
+          "0 where a host's bandwidth or a slow-down is given: these are of devices");
   require(cores_per_host >= 0, "the number of cores of a host", cores_per_host, "0 or more");
   require(ranks >= 0, "the number of ranks", ranks, "0 or more");
   require(ranks_per_host >= 0, "the number of ranks of a host", ranks_per_host, "0 or more");
   dml::check(peaks);
   dml::check(levels);
+  dml::check(links);
   for (const auto& [family, tables] : kernels) {
     for (const KernelTable& kernel : tables) {
       require(kernel.ranks > 0, "the number of ranks of " + family, kernel.ranks, "above 0");
@@ -223,6 +264,15 @@ const Hardware& Hardware::device_of(int rank) const {
   return other == others.rend() ? *this : *other->kind;
 }
 
+std::vector<int> Hardware::link_ends_of(int rank) const {
+  std::vector<int> ends;
+  for (std::size_t i = 0; i < links.size(); ++i) {
+    if (links[i].ranks.holds(rank)) ends.push_back(static_cast<int>(2 * i));
+    if (links[i].others.holds(rank)) ends.push_back(static_cast<int>(2 * i + 1));
+  }
+  return ends;
+}
+
 double seconds_of(const Hardware& hardware, const Graph& graph, const Node& node, const ComputeMode& mode) {
   if (node.op->is_alias) return 0;
   const KernelSize size = kernel_size(graph, node);
@@ -250,13 +300,15 @@ double seconds_of_memory(const Hardware& hardware, double bytes, const ComputeMo
 double seconds_of(const Hardware& hardware, CommKind kind, double bytes, const CommGroup& group) {
   if (group.ranks <= 1) return 0;
   const SizeTable* const measured = find_comm(hardware, kind);
-  if (measured != nullptr && is_within_host(hardware, group.ranks * group.stride))
+  if (measured != nullptr && is_within_host(hardware, group.ranks * group.stride) && !joins_any(hardware.links, group))
     return seconds_of_table(*measured, group.ranks, bytes);
   require_levels(hardware);
-  return hierarchical_seconds(hardware.levels, kind, bytes, group, 1);
+  return hierarchical_seconds(hardware, 0, kind, bytes, group, 1);
 }
 
 double seconds_of_send(const Hardware& hardware, double bytes, int from, int to) {
+  if (const Link* override = find_override(hardware.links, from, to))
+    return seconds_of(CommKind::send, CollectiveAlgorithm::direct, bytes, kSendRanks, *override);
   const auto same_group = [&](int ranks) { return from / ranks == to / ranks; };
   const SizeTable* const measured = find_comm(hardware, CommKind::send);
   if (measured != nullptr && (hardware.ranks_per_host == 0 || same_group(hardware.ranks_per_host)))

@@ -11,6 +11,7 @@
 
 #include "models/graph.h"
 #include "parallel/cost/collective_cost.h"
+#include "parallel/cost/link_override.h"
 #include "parallel/cost/size_table.h"
 
 namespace dml {
@@ -42,6 +43,7 @@ struct LinkLevel {
   int ranks = 1;
   Link link;
   CollectiveAlgorithm algorithm = CollectiveAlgorithm::automatic;
+  bool joins_pairs = false;  ///< there is such a link for each pair of ranks, and `direct` uses all at once
 };
 
 /// Measured communication of one kind; axes: ranks, bytes.
@@ -66,19 +68,24 @@ struct Hardware {
   /// for each other, so that what one core loses all lose: measured kernels are longer by it times the cores in use.
   double disturbance = 0;
   Peaks peaks;
-  double memory_bytes = 0;  ///< of a device; 0: unknown
-  int cores_per_host = 0;   ///< that its ranks' threads share; 0: each rank is a device of its own
-  int ranks_per_host = 0;   ///< at most; 0: any number
-  int ranks = 0;            ///< of the whole machine; 0: any number
+  double memory_bytes = 0;      ///< of a device; 0: unknown
+  double overlap_slowdown = 1;  ///< by which a task takes longer beside communication, on devices
+  double host_bytes_per_s = 0;  ///< of all ranks of a host together to other hosts, each way; 0: no limit
+  int cores_per_host = 0;       ///< that its ranks' threads share; 0: each rank is a device of its own
+  int ranks_per_host = 0;       ///< at most; 0: any number
+  int ranks = 0;                ///< of the whole machine; 0: any number
   std::map<std::string, std::vector<KernelTable>, std::less<>> kernels;  ///< by family
   CommTables comm;                                                       ///< within a host
-  std::vector<LinkLevel> levels;  ///< from the closest; the last one's ranks are no limit
+  std::vector<LinkLevel> levels;    ///< from the closest; the last one's ranks are no limit
+  std::vector<LinkOverride> links;  ///< in place of the levels'; of several the last counts
   std::vector<OtherDevices> others;
 
   /// Throws std::invalid_argument with both numbers where the machine has less than `world` ranks.
   void check_world(int world) const;
   /// The device of a world rank: this one, or the last of `others` that has the rank.
   const Hardware& device_of(int rank) const;
+  /// The overrides that a rank is an end of: twice the index of each, and one more where it is among the others.
+  std::vector<int> link_ends_of(int rank) const;
   /// Throws std::invalid_argument that names the part that is not there or makes no sense.
   void check() const;
 };
@@ -100,17 +107,10 @@ double seconds_of_update(const Hardware& hardware, double num_elems, int states,
 /// Of reading so many bytes once, beside a launch: the square norm of gradients.
 double seconds_of_memory(const Hardware& hardware, double bytes, const ComputeMode& mode);
 
-/// Who takes part in a communication.
-struct CommGroup {
-  int ranks = 2;
-  /// Of consecutive world ranks, how far apart neighbours of the group are: 1 on the tensor axis, t on the data axis.
-  int stride = 1;
-};
-
 /// From the last rank's arrival to the end. `bytes` as in collective_cost.h. A group within one host is measured where
 /// there are measurements. One that spans levels is hierarchical: of an all-reduce, reduce-scatter inside, all-reduce
 /// of the parts across, all-gather inside (Thakur, Rabenseifner and Gropp 2005, section 4.5 of the algorithms in
-/// MPICH).
+/// MPICH). A group with an override between two members goes by the links, at the pace of the slowest that it uses.
 double seconds_of(const Hardware& hardware, CommKind kind, double bytes, const CommGroup& group);
 /// A message between two world ranks.
 double seconds_of_send(const Hardware& hardware, double bytes, int from, int to);

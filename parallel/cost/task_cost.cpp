@@ -1,5 +1,6 @@
 #include "parallel/cost/task_cost.h"
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <unordered_map>
@@ -11,18 +12,23 @@
 namespace dml {
 namespace {
 
-CommGroup group_of(const Mesh& mesh, Axis axis) {
-  if (mesh.extent(axis) == 1 || axis == Axis::world) return {mesh.extent(axis), 1};
-  const int neighbour =
-      mesh.rank({axis == Axis::data ? 1 : 0, axis == Axis::pipeline ? 1 : 0, axis == Axis::tensor ? 1 : 0});
-  return {mesh.extent(axis), neighbour};
+CommGroup group_of(const Partition& rank, Axis axis) {
+  const Mesh& mesh = rank.mesh;
+  if (axis == Axis::world) return {mesh.world_size(), 1};
+  if (mesh.extent(axis) == 1) return {1, 1, rank.rank};
+  const auto at = [&](int place) {
+    Coordinate member = rank.at;
+    (axis == Axis::data ? member.d : axis == Axis::pipeline ? member.p : member.t) = place;
+    return mesh.rank(member);
+  };
+  return {mesh.extent(axis), at(1) - at(0), at(0)};
 }
 
 double seconds_of_communication(const Hardware& hardware, const Partition& rank, const Task& task) {
   const auto bytes = static_cast<double>(task.bytes);
   if (task.kind == TaskKind::send) return seconds_of_send(hardware, bytes, rank.rank, task.peer);
   if (task.kind == TaskKind::receive) return seconds_of_send(hardware, bytes, task.peer, rank.rank);
-  return seconds_of(hardware, comm_kind_of(task.kind), bytes, group_of(rank.mesh, task.axis));
+  return seconds_of(hardware, comm_kind_of(task.kind), bytes, group_of(rank, task.axis));
 }
 
 class TaskPrices {
@@ -69,8 +75,15 @@ class TaskPrices {
 }  // namespace
 
 Hosts hosts_of(const Hardware& hardware, int ranks_per_host, double ranks_at_full_speed) {
-  return {ranks_per_host, ranks_at_full_speed, hardware.dispatch_seconds, hardware.step_seconds,
-          hardware.cores_per_host > 0};
+  Hosts hosts{ranks_per_host,        ranks_at_full_speed,         hardware.dispatch_seconds,
+              hardware.step_seconds, hardware.cores_per_host > 0, hardware.overlap_slowdown};
+  if (hardware.host_bytes_per_s == 0) return hosts;
+  const auto beyond = std::ranges::find_if(
+      hardware.levels, [&](const LinkLevel& level) { return level.ranks > hardware.ranks_per_host; });
+  if (beyond == hardware.levels.end()) return hosts;
+  hosts.ranks_per_uplink = hardware.ranks_per_host;
+  hosts.ranks_at_full_uplink = hardware.host_bytes_per_s / beyond->link.bytes_per_s;
+  return hosts;
 }
 
 CommKind comm_kind_of(TaskKind collective) {

@@ -11,16 +11,16 @@ namespace {
 using HostContent = std::map<int, int>;  ///< class -> how many of its ranks a host holds
 
 /// Of the host of each class's first rank.
-std::vector<HostContent> host_contents(const RankClasses& classes, const Hosts& hosts) {
+std::vector<HostContent> host_contents(const RankClasses& classes, const Sharing& sharing) {
   std::vector<HostContent> contents;
   for (const int rank : classes.first_ranks()) {
     HostContent& content = contents.emplace_back();
-    if (!hosts.are_shared()) {
+    if (sharing.ranks <= sharing.at_full_speed) {
       content[classes.class_of(rank)] = 1;
       continue;
     }
-    const int first = rank / hosts.ranks_per_host * hosts.ranks_per_host;
-    const int end = std::min(first + hosts.ranks_per_host, classes.mesh().world_size());
+    const int first = rank / sharing.ranks * sharing.ranks;
+    const int end = std::min(first + sharing.ranks, classes.mesh().world_size());
     for (int other = first; other < end; ++other) ++content[classes.class_of(other)];
   }
   return contents;
@@ -28,10 +28,10 @@ std::vector<HostContent> host_contents(const RankClasses& classes, const Hosts& 
 
 }  // namespace
 
-HostCores::HostCores(const RankClasses& classes, const Hosts& hosts)
-    : ranks_at_full_speed_(hosts.are_shared() ? hosts.ranks_at_full_speed : 1) {
+SharedHosts::SharedHosts(const RankClasses& classes, const Sharing& sharing)
+    : ranks_at_full_speed_(sharing.ranks > sharing.at_full_speed ? sharing.at_full_speed : 1) {
   std::map<HostContent, int> numbers;
-  const std::vector<HostContent> contents = host_contents(classes, hosts);
+  const std::vector<HostContent> contents = host_contents(classes, sharing);
   for (int i = 0; i < classes.size(); ++i) {
     const HostContent& content = contents[index(i)];
     host_of_.push_back(numbers.try_emplace(content, static_cast<int>(numbers.size())).first->second);
@@ -40,48 +40,48 @@ HostCores::HostCores(const RankClasses& classes, const Hosts& hosts)
   hosts_.resize(numbers.size());
 }
 
-double HostCores::speed(const Host& host) const {
+double SharedHosts::speed(const Host& host) const {
   return host.running == 0 ? 1 : std::min(1.0, ranks_at_full_speed_ / host.running);
 }
 
-void HostCores::go_on(Host& host, double now) const {
+void SharedHosts::go_on(Host& host, double now) const {
   host.work += (now - host.since) * speed(host);
   host.since = now;
 }
 
-void HostCores::foresee(int number) {
+void SharedHosts::foresee(int number) {
   Host& host = hosts_[index(number)];
   ++host.changes;
   if (host.ends.empty()) return;
-  const double left = std::max(0.0, host.ends.top().first - host.work);
+  const double left = std::max(0.0, std::get<0>(host.ends.top()) - host.work);
   events_.push({host.since + left / speed(host), number, host.changes});
 }
 
-void HostCores::begin(int rank_class, double seconds, double now) {
+void SharedHosts::begin(int rank_class, std::int32_t task, double seconds, double now) {
   const int number = host_of_[index(rank_class)];
   Host& host = hosts_[index(number)];
   go_on(host, now);
-  host.ends.emplace(host.work + seconds, rank_class);
+  host.ends.emplace(host.work + seconds, rank_class, task);
   host.running += ranks_there_[index(rank_class)];
   foresee(number);
 }
 
-double HostCores::next_end() {
+double SharedHosts::next_end() {
   while (!events_.empty() && events_.top().changes != hosts_[index(events_.top().host)].changes) events_.pop();
   return events_.empty() ? std::numeric_limits<double>::infinity() : events_.top().at;
 }
 
-int HostCores::end_next() {
+SharedHosts::Ended SharedHosts::end_next() {
   const Event event = events_.top();
   events_.pop();
   Host& host = hosts_[index(event.host)];
-  const auto [work, rank_class] = host.ends.top();
+  const auto [work, rank_class, task] = host.ends.top();
   host.ends.pop();
   host.work = work;
   host.since = event.at;
   host.running -= ranks_there_[index(rank_class)];
   foresee(event.host);
-  return rank_class;
+  return {rank_class, task};
 }
 
 }  // namespace dml

@@ -1,11 +1,12 @@
-// The cores of hosts: ranks that compute at the same time on a host share them evenly, none faster than alone.
+// What the ranks of a host share, its cores or its links to other hosts: those who use it at the same time get even
+// parts, none more than alone.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <limits>
 #include <queue>
-#include <utility>
+#include <tuple>
 #include <vector>
 
 #include "parallel/rank_classes.h"
@@ -22,32 +23,48 @@ struct Hosts {
   /// What a rank receives and sums is moved by its own core: between its tasks, which that delays, one after the other.
   bool cores_communicate = false;
 
+  /// By which a task takes longer while communication of its rank is under way, where cores do not communicate.
+  double overlap_slowdown = 1;
+  /// The links of a host to others: how many ranks of a host have them, and how many at a time at full speed.
+  int ranks_per_uplink = 1;
+  double ranks_at_full_uplink = 1;
+
   bool are_shared() const { return ranks_per_host > ranks_at_full_speed; }
+  bool share_uplinks() const { return ranks_per_uplink > ranks_at_full_uplink; }
 };
 
-/// The tasks that run on hosts, of one rank of each class: hosts with as many ranks of each class are one. A begin or
-/// an end takes time logarithmic in the number of hosts and of a host's running tasks.
-class HostCores {
- public:
-  /// Classes as divided_by_places makes them where hosts are shared.
-  HostCores(const RankClasses& classes, const Hosts& hosts);
+/// Ranks that share something, and how many at a time have all they can use.
+struct Sharing {
+  int ranks = 1;
+  double at_full_speed = 1;
+};
 
-  /// A class begins a task of so many seconds on cores of its own.
-  void begin(int rank_class, double seconds, double now);
-  /// When the next task ends, if none begins before; infinite where none runs.
+/// What runs on hosts, of one rank of each class: hosts with as many ranks of each class are one. A begin or an end
+/// takes time logarithmic in the number of hosts and of what runs on one.
+class SharedHosts {
+ public:
+  /// Classes as divided_by_places makes them where more ranks share than have full speed.
+  SharedHosts(const RankClasses& classes, const Sharing& sharing);
+
+  /// A class begins what takes so many seconds alone. `task` comes back from its end.
+  void begin(int rank_class, std::int32_t task, double seconds, double now);
+  /// When what runs ends next, if nothing begins before; infinite where nothing runs.
   double next_end();
-  /// Ends that task; its class.
-  int end_next();
+  struct Ended {
+    int rank_class = 0;
+    std::int32_t task = 0;
+  };
+  Ended end_next();
 
  private:
   struct Host {
-    /// What every task that runs here from the start on has done: it grows by min(1, speed / running).
+    /// What everything that runs here from the start on has done: it grows by min(1, speed / running).
     double work = 0;
     double since = 0;  ///< the time of `work`
     int running = 0;   ///< ranks
     std::uint32_t changes = 0;
-    std::priority_queue<std::pair<double, int>, std::vector<std::pair<double, int>>, std::greater<>>
-        ends;  // work, class
+    using End = std::tuple<double, int, std::int32_t>;  // work, class, task
+    std::priority_queue<End, std::vector<End>, std::greater<>> ends;
   };
   struct Event {
     double at = 0;

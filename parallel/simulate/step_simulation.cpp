@@ -28,6 +28,7 @@ struct Place {
   std::int32_t num_over = 0;          ///< tasks at the begin of the list that are known to be over
   double work = 0;                    ///< of the task that runs: seconds it takes on cores of its own
   double since = 0;                   ///< begin of the task that runs, or of the wait
+  double communicates_until = 0;      ///< the least time until which an exchange of it is under way
   bool computes = false;
   bool moves = false;                                       ///< data of the first exchange of to_move
   double moves_since = 0;                                   ///< when it began to, or no longer waited for anything
@@ -61,7 +62,9 @@ class StepSimulation {
         places_(ranks.size()),
         passes_(ranks.size()),
         hosts_(hosts),
-        cores_(classes, hosts) {
+        cores_(classes, {hosts.ranks_per_host, hosts.ranks_at_full_speed}),
+        outgoing_(classes, {hosts.ranks_per_uplink, hosts.ranks_at_full_uplink}),
+        incoming_(classes, {hosts.ranks_per_uplink, hosts.ranks_at_full_uplink}) {
     result_.timeline.measured = false;
     result_.parts.resize(ranks.size());
     std::size_t num_tasks = 0;
@@ -167,7 +170,14 @@ class StepSimulation {
     span(rank, s.next).start = now_;
     s.work = seconds_(ranks_[index(rank)], index(s.next));
     parts(rank).compute += s.work;
-    cores_.begin(rank, s.work, now_);
+    cores_.begin(rank, s.next, slowed(s), now_);
+  }
+
+  /// The seconds of a task of which a part runs beside communication.
+  double slowed(const Place& s) const {
+    const double slowdown = hosts_.overlap_slowdown;
+    const double beside = std::max(0.0, s.communicates_until - now_);
+    return s.work * slowdown <= beside ? s.work * slowdown : s.work + beside * (1 - 1 / slowdown);
   }
 
   void post(int rank) {
@@ -177,7 +187,7 @@ class StepSimulation {
     const std::span<const Side> sides = exchanges_.sides(exchange);
     if (--missing_[index(exchange)] > 0) return;
     if (!hosts_.cores_communicate) {
-      for (const Side& side : sides) complete(side, now_ + seconds_of(side));
+      exchange_at_once(exchange);
       return;
     }
     // The core of a message's receiver moves it, those of all sides a collective.
@@ -188,6 +198,43 @@ class StepSimulation {
       place_of(side.rank).to_move.emplace_back(exchange, side);
       if (!place_of(side.rank).computes && !place_of(side.rank).moves) move(side.rank);
     }
+  }
+
+  /// Without the ranks' doing; through what the ranks of a host share where it leaves the host.
+  void exchange_at_once(std::int32_t exchange) {
+    const std::span<const Side> sides = exchanges_.sides(exchange);
+    const bool shares = hosts_.share_uplinks() && leaves_host(sides.front());
+    missing_[index(exchange)] = sides.size();
+    for (const Side& side : sides) {
+      const double seconds = seconds_of(side);
+      double& until = place_of(side.rank).communicates_until;
+      until = std::max(until, now_ + seconds);
+      if (!shares) {
+        complete(side, now_ + seconds);
+      } else {
+        const bool receives = task(side.rank, side.task).kind == TaskKind::receive;
+        (receives ? incoming_ : outgoing_).begin(side.rank, side.task, seconds, now_);
+      }
+    }
+  }
+
+  /// Whether the members of a side's group, or the peer, are on other hosts.
+  bool leaves_host(const Side& side) const {
+    const Task& t = task(side.rank, side.task);
+    const int rank = ranks_[index(side.rank)].rank;
+    const auto is_elsewhere = [&](int other) {
+      return other / hosts_.ranks_per_uplink != rank / hosts_.ranks_per_uplink;
+    };
+    if (t.kind == TaskKind::send || t.kind == TaskKind::receive) return is_elsewhere(t.peer);
+    if (t.axis == Axis::world) return mesh_.world_size() > hosts_.ranks_per_uplink;
+    return std::ranges::any_of(mesh_.group(rank, t.axis), is_elsewhere);
+  }
+
+  /// An exchange through shared links is over with its last side.
+  void end_shared(SharedHosts::Ended ended) {
+    const std::int32_t exchange = exchanges_.of_task[index(ended.rank_class)][index(ended.task)];
+    if (--missing_[index(exchange)] > 0) return;
+    for (const Side& side : exchanges_.sides(exchange)) complete(side, now_);
   }
 
   double seconds_of(const Side& side) { return seconds_(ranks_[index(side.rank)], index(side.task)); }
@@ -212,7 +259,7 @@ class StepSimulation {
     const Side& side = s.to_move.front().second;
     s.moves = true;
     s.moves_since = now_;
-    cores_.begin(rank, core_part(task(side.rank, side.task)) * seconds_of(side), now_);
+    cores_.begin(rank, side.task, core_part(task(side.rank, side.task)) * seconds_of(side), now_);
   }
 
   void end_move(int rank) {
@@ -229,11 +276,17 @@ class StepSimulation {
   bool advance() {
     const double exchange = completions_.empty() ? kNever : completions_.top().end;
     const double task = cores_.next_end();
-    const double at = std::min(exchange, task);
+    const double sent = outgoing_.next_end();
+    const double received = incoming_.next_end();
+    const double at = std::min({exchange, task, sent, received});
     if (at == kNever) return false;
     now_ = std::max(now_, at);
-    if (task < exchange) {
-      end_task(cores_.end_next());
+    if (at == sent) {
+      end_shared(outgoing_.end_next());
+    } else if (at == received) {
+      end_shared(incoming_.end_next());
+    } else if (task < exchange) {
+      end_task(cores_.end_next().rank_class);
     } else {
       end_side();
     }
@@ -281,7 +334,7 @@ class StepSimulation {
   std::vector<Place> places_;
   std::vector<Pass> passes_;
   Hosts hosts_;
-  HostCores cores_;
+  SharedHosts cores_, outgoing_, incoming_;
   std::priority_queue<Completion, std::vector<Completion>, std::greater<>> completions_;
   double now_ = 0;
   SimulatedStep result_;

@@ -21,7 +21,7 @@ using TaskSeconds = std::function<double(const RankTasks& rank, std::size_t inde
 struct StepParts {
   double step = 0;
   double compute = 0;
-  double core_wait = 0;     ///< by which sharing cores makes compute longer
+  double core_wait = 0;     ///< by which sharing cores, or what communication takes of a device, makes compute longer
   double exposed_comm = 0;  ///< waiting on a collective or a send, or for a host that issues tasks
   double bubble = 0;        ///< waiting on a receive
 };
@@ -36,6 +36,8 @@ struct SimulatedStep {
 /// without waiting for it; it waits where a task needs one that is not over. Where hosts need time to dispatch a task,
 /// a pass takes that for each of its nodes at least. Where cores communicate, each side does its part of an exchange
 /// when all have posted it and its own task has ended, and goes on then; the exchange is over with the last part.
+/// Where the ranks of a host share its links to others, those who send there at the same time slow each other, and so
+/// do those who receive.
 /// `ranks` are all ranks of the mesh, by number. Throws std::invalid_argument where communication has no counterpart,
 /// or ranks wait for each other for ever.
 SimulatedStep simulate_step(std::span<const RankTasks> ranks, const Mesh& mesh, const Hosts& hosts,

@@ -83,6 +83,37 @@ TEST(HardwareFile, RanksMayHaveOtherDevices) {
   EXPECT_EQ(read.device_of(8).name, "mixed");
 }
 
+TEST(HardwareFile, RanksAndHostsMayHaveLinksOfTheirOwn) {
+  const Hardware read = parse_hardware(
+      "name = \"bridged\"\nbase = \"a100-80g\"\n[[link]]\nranks = [0, 1]\ngb_per_s = 500\n"
+      "[[link]]\nhosts = [1, 2]\nlatency_us = 50\ngb_per_s = 1\n",
+      "bridged.toml");
+  ASSERT_EQ(read.links.size(), 2U);
+  EXPECT_DOUBLE_EQ(read.links[0].link.bytes_per_s, 5e11);
+  EXPECT_DOUBLE_EQ(read.links[0].link.latency, read.levels.back().link.latency);
+  EXPECT_EQ(read.links[1].ranks.first, 8);
+  EXPECT_EQ(read.links[1].others.last, 23);
+  EXPECT_DOUBLE_EQ(read.links[1].link.latency, 5e-5);
+}
+
+TEST(HardwareFile, ANetworkMayBeOfAKnownShape) {
+  const Hardware tree = parse_hardware(
+      with("[topology]\nshape = \"fat-tree\"\nranks = [8, 64]\nlatency_us = [1, 2, 3]\ngb_per_s = [100, 20, 20]\n"
+           "oversubscription = 2"),
+      "tree.toml");
+  ASSERT_EQ(tree.levels.size(), 3U);
+  EXPECT_DOUBLE_EQ(tree.levels[2].link.bytes_per_s, 5e9);
+  expect_refused(with("[topology]\nshape = \"torus\"\nlatency_us = [1]\ngb_per_s = [1]"),
+                 "none of nodes, fat-tree, full-mesh");
+  expect_refused(with("[topology]\nshape = \"nodes\"\nranks = [8]\nlatency_us = [1]\ngb_per_s = [1]"),
+                 "1 tiers have links");
+  expect_refused(with("[topology]\nshape = \"full-mesh\"\nlatency_us = [1]\ngb_per_s = [1, 2]"),
+                 "latency_us has 1 numbers, gb_per_s has 2");
+  expect_refused(with("[[level]]\nranks = 8\ngb_per_s = 1\n[topology]\nshape = \"full-mesh\"\nlatency_us = [1]\n"
+                      "gb_per_s = [1]"),
+                 "not both");
+}
+
 TEST(HardwareFile, AMachineMayHaveSoManyRanks) {
   const Hardware read = parse_hardware("name = \"two\"\nbase = \"a100-80g\"\nranks = 2\n", "two.toml");
   EXPECT_NO_THROW(read.check_world(2));
@@ -100,6 +131,14 @@ TEST(HardwareFile, SaysFileLineAndKeyOfWhatIsWrong) {
   expect_refused(with("cores_per_host = -1"), "cores_per_host should be a whole number");
   expect_refused(with("base = \"a100\""), "there is no hardware 'a100'");
   expect_refused(with("level = 3"), "level should be a list");
+  expect_refused(with("[[link]]\ngb_per_s = 1"), "between two ranks or two hosts");
+  expect_refused(with("[[link]]\nranks = [1, 1]\ngb_per_s = 1"), "a link of rank 1 to itself");
+  expect_refused(with("[[link]]\nranks = [1, 2, 3]\ngb_per_s = 1"), "a link has 2 ends, not 3");
+  expect_refused(with("[[link]]\nranks = [-1, 2]\ngb_per_s = 1"), "ranks should be whole numbers from 0");
+  expect_refused(with("[[link]]\nranks = [1, 2]"), "the bandwidth of a link is 0");
+  expect_refused(with("[[link]]\nhosts = [0, 1]\ngb_per_s = 1"), "which this file does not say");
+  expect_refused(with("overlap_slowdown = 0.9"), "the slow-down beside communication is 0.9");
+  expect_refused(with("host_gb_per_s = 1"), "given, as ranks_per_host");
   expect_refused(with("[[device]]\nranks = [4]\nhardware = \"h200\""), "the first and the last");
   expect_refused(with("[[device]]\nranks = [4, 2]\nhardware = \"h200\""), "the last rank of other devices is 2");
   expect_refused(with("[[device]]\nranks = [0, 1]\nhardware = \"a1000\""), "a1000");

@@ -270,6 +270,10 @@ PlanReport search_plan(const Command& command, int world) {
   if (!hardware.others.empty())
     throw UsageError(fmt::format(
         "plan: {} has devices of several kinds, which `dmltrain simulate` predicts and plan does not", hardware.name));
+  if (!hardware.links.empty())
+    throw UsageError(
+        fmt::format("plan: {} has links between some ranks alone, which `dmltrain simulate` predicts and plan does not",
+                    hardware.name));
   hardware.check_world(world);
   const PlannedModel model(command.config);
   const SearchSpace space = search_space(command, model.batch(), world);

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "parallel/cost/topology.h"
+
 namespace dml {
 namespace {
 
@@ -158,6 +160,89 @@ TEST(Hardware, PresetsAreComplete) {
   }
 }
 
+// Four ranks of a node: a step of a ring takes 1 s and 1/100 s a byte.
+TEST(Hardware, ALinkOfTwoRanksStandsInPlaceOfTheirLevels) {
+  Hardware hardware = simple_hardware();
+  const double usual = seconds_of(hardware, CommKind::all_gather, 400, {4, 1, 0});
+  EXPECT_DOUBLE_EQ(usual, 3 * (1 + 1));
+  hardware.links = {{{1, 1}, {2, 2}, {3, 50}}};
+  EXPECT_DOUBLE_EQ(seconds_of_send(hardware, 100, 1, 2), 3 + 2);
+  EXPECT_DOUBLE_EQ(seconds_of_send(hardware, 100, 2, 1), 3 + 2);
+  EXPECT_DOUBLE_EQ(seconds_of_send(hardware, 100, 0, 2), 1 + 1);
+  // A ring is as slow as its slowest link; rings without the pair, or in which it is not used, stay as they are.
+  EXPECT_DOUBLE_EQ(seconds_of(hardware, CommKind::all_gather, 400, {4, 1, 0}), 3 * (3 + 2));
+  EXPECT_DOUBLE_EQ(seconds_of(hardware, CommKind::all_gather, 400, {4, 1, 4}), usual);
+  hardware.links = {{{0, 0}, {2, 2}, {3, 50}}};
+  EXPECT_DOUBLE_EQ(seconds_of(hardware, CommKind::all_gather, 400, {4, 1, 0}), usual);
+  hardware.levels[0].algorithm = CollectiveAlgorithm::direct;
+  EXPECT_DOUBLE_EQ(seconds_of(hardware, CommKind::all_gather, 400, {4, 1, 0}), 3 + 6);
+}
+
+TEST(Hardware, AFasterLinkHelpsWhereNoOtherIsUsed) {
+  Hardware hardware = simple_hardware();
+  hardware.links = {{{0, 0}, {1, 1}, {0.5, 1000}}};
+  EXPECT_DOUBLE_EQ(seconds_of(hardware, CommKind::all_gather, 2000, {2, 1, 0}), 0.5 + 1);
+  EXPECT_DOUBLE_EQ(seconds_of(hardware, CommKind::all_gather, 2000, {2, 1, 2}), 1 + 10);
+  EXPECT_DOUBLE_EQ(seconds_of(hardware, CommKind::all_gather, 300, {3, 1, 0}), 2 * (1 + 1));
+}
+
+// Two hosts of four: only the part that crosses between them slows down.
+TEST(Hardware, ALinkOfHostsIsThatOfAllTheirRanks) {
+  Hardware hardware = simple_hardware();
+  const double inside = 2 * 3 * (1 + 1);
+  const double across = 2 * (5 + 5);
+  EXPECT_DOUBLE_EQ(seconds_of(hardware, CommKind::all_reduce, 400, {8, 1, 0}), inside + across);
+  hardware.links = {{{0, 3}, {4, 7}, {10, 1}}};
+  EXPECT_DOUBLE_EQ(seconds_of(hardware, CommKind::all_reduce, 400, {8, 1, 0}), inside + 2 * (10 + 50));
+  EXPECT_DOUBLE_EQ(seconds_of(hardware, CommKind::all_reduce, 400, {8, 1, 8}), inside + across);
+  EXPECT_DOUBLE_EQ(seconds_of_send(hardware, 10, 2, 6), 10 + 10);
+  EXPECT_EQ(hardware.link_ends_of(3), std::vector{0});
+  EXPECT_EQ(hardware.link_ends_of(4), std::vector{1});
+  EXPECT_TRUE(hardware.link_ends_of(8).empty());
+}
+
+TEST(Hardware, WhatWasMeasuredKnowsNoLinksOfItsOwn) {
+  Hardware hardware = simple_hardware();
+  hardware.comm[CommKind::all_reduce] = {{{2}, {1, 1000}}, {0.25, 0.25}, {}};
+  hardware.comm[CommKind::send] = hardware.comm[CommKind::all_reduce];
+  EXPECT_DOUBLE_EQ(seconds_of(hardware, CommKind::all_reduce, 100, {2, 1, 0}), 0.25);
+  hardware.links = {{{0, 0}, {1, 1}, {1, 100}}};
+  EXPECT_DOUBLE_EQ(seconds_of(hardware, CommKind::all_reduce, 100, {2, 1, 0}), 2 * (1 + 0.5));
+  EXPECT_DOUBLE_EQ(seconds_of(hardware, CommKind::all_reduce, 100, {2, 1, 2}), 0.25);
+  EXPECT_DOUBLE_EQ(seconds_of_send(hardware, 100, 1, 0), 1 + 1);
+  EXPECT_DOUBLE_EQ(seconds_of_send(hardware, 100, 1, 2), 0.25);
+}
+
+TEST(Topology, ShapesAreLevels) {
+  const std::vector<LinkLevel> nodes =
+      levels_of({.shape = NetworkShape::nodes, .ranks = {8}, .links = {{1, 100}, {5, 10}}});
+  ASSERT_EQ(nodes.size(), 2U);
+  EXPECT_EQ(nodes[0].ranks, 8);
+  EXPECT_DOUBLE_EQ(nodes[1].link.bytes_per_s, 10);
+  const std::vector<LinkLevel> tree = levels_of(
+      {.shape = NetworkShape::fat_tree, .ranks = {4, 16}, .links = {{1, 8}, {2, 8}, {3, 8}}, .oversubscription = 2});
+  ASSERT_EQ(tree.size(), 3U);
+  EXPECT_DOUBLE_EQ(tree[0].link.bytes_per_s, 8);
+  EXPECT_DOUBLE_EQ(tree[1].link.bytes_per_s, 4);
+  EXPECT_DOUBLE_EQ(tree[2].link.bytes_per_s, 2);
+}
+
+// Of 4 ranks each sends a quarter to each other at once, in a ring one after the other.
+TEST(Topology, AFullMeshUsesAllLinksAtOnce) {
+  Hardware hardware = simple_hardware();
+  hardware.levels = levels_of({.shape = NetworkShape::full_mesh, .links = {{1, 100}}});
+  EXPECT_DOUBLE_EQ(seconds_of(hardware, CommKind::all_gather, 400, {4, 1, 0}), 1 + 1);
+  EXPECT_DOUBLE_EQ(seconds_of_send(hardware, 400, 0, 3), 1 + 4);
+}
+
+TEST(Topology, SaysWhatAShapeDoesNotHave) {
+  EXPECT_THROW(levels_of({.shape = NetworkShape::nodes, .ranks = {8}, .links = {{1, 100}}}), std::invalid_argument);
+  EXPECT_THROW(levels_of({.shape = NetworkShape::full_mesh, .ranks = {8}, .links = {{1, 100}, {1, 10}}}),
+               std::invalid_argument);
+  EXPECT_THROW(levels_of({.shape = NetworkShape::full_mesh, .links = {{1, 100}}, .oversubscription = 2}),
+               std::invalid_argument);
+}
+
 TEST(Hardware, PresetsAreTheDataSheets) {
   const Hardware a100 = hardware_preset("a100-80g");
   EXPECT_DOUBLE_EQ(a100.peaks.f16_flops, 312e12);
@@ -190,6 +275,17 @@ TEST(Hardware, SaysWhatMakesNoSense) {
   });
   refused([](Hardware& hardware) { hardware.levels[1].ranks = 4; });
   refused([](Hardware& hardware) { hardware.levels[0].link.bytes_per_s = 0; });
+  refused([](Hardware& hardware) { hardware.links = {{{0, 0}, {1, 1}, {0, 0}}}; });
+  refused([](Hardware& hardware) { hardware.links = {{{3, 2}, {1, 1}, {0, 1}}}; });
+  refused([](Hardware& hardware) { hardware.overlap_slowdown = 0.5; });
+  refused([](Hardware& hardware) {
+    hardware.host_bytes_per_s = 1;
+    hardware.ranks_per_host = 0;
+  });
+  refused([](Hardware& hardware) {
+    hardware.host_bytes_per_s = 1;
+    hardware.cores_per_host = 2;
+  });
   refused([](Hardware& hardware) { hardware.kernels["Add"] = {{.threads = 0, .table = {{{1}}, {1}, {}}}}; });
   refused([](Hardware& hardware) { hardware.comm[CommKind::send] = {{{1}}, {1}, {}}; });
 }

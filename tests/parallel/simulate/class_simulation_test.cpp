@@ -29,6 +29,7 @@ struct ClassCase {
   int most_classes;
   Techniques techniques = {};
   std::vector<int> slower = {};  ///< the first and the last rank of those whose devices are slower
+  std::vector<LinkOverride> links = {};
 
   friend void PrintTo(const ClassCase& c, std::ostream* out) {
     *out << c.order << " d" << c.d << " p" << c.p << " t" << c.t << " batch " << c.batch << " m" << c.microbatches
@@ -55,6 +56,7 @@ class ClassSimulation : public testing::TestWithParam<ClassCase> {
       : layout_([](std::int64_t samples) { return zoo_graph(GetParam().model, samples); },
                 Mesh(GetParam().d, GetParam().p, GetParam().t, GetParam().order), options()),
         hardware_(hardware_with(GetParam().levels)) {
+    hardware_.links = GetParam().links;
     const std::vector<int>& slower = GetParam().slower;
     if (slower.empty()) return;
     Hardware kind = hardware_;
@@ -76,9 +78,12 @@ class ClassSimulation : public testing::TestWithParam<ClassCase> {
   RankClasses classes() {
     RankPlaces places;
     for (const LinkLevel& level : hardware_.levels) places.blocks.push_back(level.ranks);
+    std::vector<std::pair<bool, std::vector<int>>> devices;
     for (int rank = 0; rank < layout_.mesh().world_size(); ++rank)
-      places.devices.push_back(&hardware_.device_of(rank) == &hardware_ ? 0 : 1);
+      devices.emplace_back(&hardware_.device_of(rank) == &hardware_, hardware_.link_ends_of(rank));
+    places.devices = classes_by<std::pair<bool, std::vector<int>>>(devices).of;
     if (GetParam().hosts.are_shared()) places.ranks_per_host = GetParam().hosts.ranks_per_host;
+    if (GetParam().hosts.share_uplinks()) places.ranks_per_host = GetParam().hosts.ranks_per_uplink;
     return divided_by_places(layout_.classes(), placement_of(layout_.mesh(), layout_.options()), places);
   }
 
@@ -111,36 +116,41 @@ TEST_P(ClassSimulation, IsTheWholeSimulation) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Layouts, ClassSimulation,
-                         testing::Values(
-                             // Devices of their own.
-                             ClassCase{4, 4, 4, "dpt", 16, 4, "1f1b", kEvenGpt, {1, 1}, {8}, 4},
-                             ClassCase{64, 1, 1, "dpt", 64, 1, "1f1b", kEvenGpt, {1, 1}, {8}, 1},
-                             ClassCase{8, 8, 1, "dpt", 32, 4, "zb-h1", kEvenGpt, {1, 1}, {8}, 8},
-                             ClassCase{16, 2, 2, "dpt", 64, 4, "interleaved", kEvenGpt, {1, 1}, {}, 2},
-                             ClassCase{2, 4, 8, "dpt", 16, 8, "zb-v", kEvenGpt, {1, 1}, {8}, 4},
-                             // Uneven replicas, heads and vocabulary.
-                             ClassCase{8, 4, 2, "dpt", 18, 2, "gpipe", kUnevenGpt, {1, 1}, {8}, 16},
-                             ClassCase{4, 4, 4, "dpt", 21, 4, "1f1b", kUnevenGpt, {1, 1}, {8}, 32},
-                             ClassCase{8, 2, 4, "tpd", 16, 2, "1f1b", kUnevenGpt, {1, 1}, {}, 8},
-                             // By parts of the sequence; it has four tokens for four ranks, or for three.
-                             ClassCase{4, 4, 4, "dpt", 16, 4, "1f1b", kEvenGpt, {1, 1}, {8}, 4, kBySequence},
-                             ClassCase{4, 2, 3, "dpt", 21, 4, "zb-h1", kUnevenGpt, {1, 1}, {8}, 24, kBySequence},
-                             // Replicas that share their states, gradients and parameters.
-                             ClassCase{8, 4, 2, "dpt", 32, 4, "1f1b", kEvenGpt, {1, 1}, {8}, 4, {.zero = 1}},
-                             ClassCase{8, 4, 2, "dpt", 34, 4, "zb-v", kUnevenGpt, {1, 1}, {8}, 32, {.zero = 3}},
-                             // Messages that leave a node here and stay within it there.
-                             ClassCase{16, 4, 1, "dpt", 64, 4, "1f1b", kEvenGpt, {1, 1}, {6, 24}, 20},
-                             ClassCase{8, 4, 2, "pdt", 32, 4, "interleaved", kEvenGpt, {1, 1}, {3}, 40},
-                             // Hosts whose ranks share cores: all hosts alike, then not.
-                             ClassCase{8, 4, 2, "dpt", 32, 4, "1f1b", kEvenGpt, {8, 2}, {8}, 4},
-                             ClassCase{8, 4, 2, "dpt", 32, 4, "zb-h1", kEvenGpt, {16, 3}, {}, 4},
-                             ClassCase{8, 4, 2, "dpt", 34, 4, "1f1b", kUnevenGpt, {16, 3}, {16}, 32},
-                             ClassCase{16, 2, 2, "tdp", 32, 2, "1f1b", kEvenGpt, {12, 2.5}, {12}, 64},
-                             // Devices of two kinds: of one replica, of one position of all, of a single rank.
-                             ClassCase{4, 4, 4, "dpt", 16, 4, "1f1b", kEvenGpt, {1, 1}, {16}, 8, {}, {16, 31}},
-                             ClassCase{4, 4, 4, "pdt", 21, 4, "zb-h1", kUnevenGpt, {1, 1}, {}, 64, {}, {16, 31}},
-                             ClassCase{8, 4, 2, "dpt", 32, 4, "1f1b", kEvenGpt, {8, 2}, {8}, 16, {}, {9, 9}}));
+INSTANTIATE_TEST_SUITE_P(
+    Layouts, ClassSimulation,
+    testing::Values(
+        // Devices of their own.
+        ClassCase{4, 4, 4, "dpt", 16, 4, "1f1b", kEvenGpt, {1, 1}, {8}, 4},
+        ClassCase{64, 1, 1, "dpt", 64, 1, "1f1b", kEvenGpt, {1, 1}, {8}, 1},
+        ClassCase{8, 8, 1, "dpt", 32, 4, "zb-h1", kEvenGpt, {1, 1}, {8}, 8},
+        ClassCase{16, 2, 2, "dpt", 64, 4, "interleaved", kEvenGpt, {1, 1}, {}, 2},
+        ClassCase{2, 4, 8, "dpt", 16, 8, "zb-v", kEvenGpt, {1, 1}, {8}, 4},
+        // Uneven replicas, heads and vocabulary.
+        ClassCase{8, 4, 2, "dpt", 18, 2, "gpipe", kUnevenGpt, {1, 1}, {8}, 16},
+        ClassCase{4, 4, 4, "dpt", 21, 4, "1f1b", kUnevenGpt, {1, 1}, {8}, 32},
+        ClassCase{8, 2, 4, "tpd", 16, 2, "1f1b", kUnevenGpt, {1, 1}, {}, 8},
+        // By parts of the sequence; it has four tokens for four ranks, or for three.
+        ClassCase{4, 4, 4, "dpt", 16, 4, "1f1b", kEvenGpt, {1, 1}, {8}, 4, kBySequence},
+        ClassCase{4, 2, 3, "dpt", 21, 4, "zb-h1", kUnevenGpt, {1, 1}, {8}, 24, kBySequence},
+        // Replicas that share their states, gradients and parameters.
+        ClassCase{8, 4, 2, "dpt", 32, 4, "1f1b", kEvenGpt, {1, 1}, {8}, 4, {.zero = 1}},
+        ClassCase{8, 4, 2, "dpt", 34, 4, "zb-v", kUnevenGpt, {1, 1}, {8}, 32, {.zero = 3}},
+        // Messages that leave a node here and stay within it there.
+        ClassCase{16, 4, 1, "dpt", 64, 4, "1f1b", kEvenGpt, {1, 1}, {6, 24}, 20},
+        ClassCase{8, 4, 2, "pdt", 32, 4, "interleaved", kEvenGpt, {1, 1}, {3}, 40},
+        // Hosts whose ranks share cores: all hosts alike, then not.
+        ClassCase{8, 4, 2, "dpt", 32, 4, "1f1b", kEvenGpt, {8, 2}, {8}, 4},
+        ClassCase{8, 4, 2, "dpt", 32, 4, "zb-h1", kEvenGpt, {16, 3}, {}, 4},
+        ClassCase{8, 4, 2, "dpt", 34, 4, "1f1b", kUnevenGpt, {16, 3}, {16}, 32},
+        ClassCase{16, 2, 2, "tdp", 32, 2, "1f1b", kEvenGpt, {12, 2.5}, {12}, 64},
+        // Links of their own: of two ranks, of two hosts. Links that the ranks of a host share.
+        ClassCase{8, 4, 2, "dpt", 32, 4, "1f1b", kEvenGpt, {1, 1}, {8}, 32, {}, {}, {{{1, 1}, {9, 9}, {1e-3, 1e6}}}},
+        ClassCase{8, 4, 2, "dpt", 32, 4, "zb-h1", kEvenGpt, {1, 1}, {8}, 12, {}, {}, {{{0, 7}, {8, 15}, {1e-3, 1e6}}}},
+        ClassCase{8, 4, 2, "dpt", 34, 4, "1f1b", kUnevenGpt, {1, 1, 0, 0, false, 1.3, 8, 1.5}, {8}, 32},
+        // Devices of two kinds: of one replica, of one position of all, of a single rank.
+        ClassCase{4, 4, 4, "dpt", 16, 4, "1f1b", kEvenGpt, {1, 1}, {16}, 8, {}, {16, 31}},
+        ClassCase{4, 4, 4, "pdt", 21, 4, "zb-h1", kUnevenGpt, {1, 1}, {}, 64, {}, {16, 31}},
+        ClassCase{8, 4, 2, "dpt", 32, 4, "1f1b", kEvenGpt, {8, 2}, {8}, 16, {}, {9, 9}}));
 
 TEST(Hardware, SlowerDevicesMakeTheStepLonger) {
   ModelLayout layout([](std::int64_t samples) { return zoo_graph(kEvenGpt, samples); }, Mesh(2, 1, 1),

@@ -68,6 +68,38 @@ TEST(StepSimulation, AReceiverWaitsForItsSender) {
   EXPECT_DOUBLE_EQ(step.timeline.spans[1].end, 2.5);
 }
 
+// Ranks 0 and 1 are a host, 2 and 3 another; each replica of two stages has a rank on both.
+TEST(StepSimulation, MessagesShareTheLinksOfTheirHosts) {
+  const auto send = [](int r) { return rank_of(r, {{compute(0), {}}, {transfer(TaskKind::send, r + 2, 1), {0}}}); };
+  const auto receive = [](int r) { return rank_of(r, {{transfer(TaskKind::receive, r - 2, 1), {}}}); };
+  const std::vector<RankTasks> ranks{send(0), send(1), receive(2), receive(3)};
+  const Mesh mesh(2, 2, 1, "pdt");
+  Hosts hosts = kOwnCores;
+  EXPECT_DOUBLE_EQ(simulate_step(ranks, mesh, hosts, by_kind(2, 0.5)).seconds, 2.5);
+  hosts.ranks_per_uplink = 2;
+  EXPECT_DOUBLE_EQ(simulate_step(ranks, mesh, hosts, by_kind(2, 0.5)).seconds, 3);
+  hosts.ranks_per_uplink = 4;
+  EXPECT_DOUBLE_EQ(simulate_step(ranks, mesh, hosts, by_kind(2, 0.5)).seconds, 2.5) << "within a host";
+}
+
+TEST(StepSimulation, TasksBesideCommunicationAreSlower) {
+  const std::vector<RankTasks> ranks{
+      rank_of(0, {{sum_over_replicas(1), {}}, {compute(2), {}}, {compute(3), {}}, {compute(4), {0}}}),
+      rank_of(1, {{sum_over_replicas(1), {}}})};
+  Hosts hosts = kOwnCores;
+  EXPECT_DOUBLE_EQ(simulate_step(ranks, Mesh(2, 1, 1), hosts, by_kind(1, 2.5)).seconds, 3.5);
+  hosts.overlap_slowdown = 1.25;
+  const SimulatedStep slowed = simulate_step(ranks, Mesh(2, 1, 1), hosts, by_kind(1, 2.5));
+  EXPECT_DOUBLE_EQ(slowed.timeline.spans[1].end, 1.25);
+  EXPECT_DOUBLE_EQ(slowed.timeline.spans[2].end, 2.5);
+  EXPECT_DOUBLE_EQ(slowed.seconds, 3.5);
+  EXPECT_DOUBLE_EQ(slowed.parts[0].compute, 3);
+  EXPECT_DOUBLE_EQ(slowed.parts[0].core_wait, 0.5);
+  const SimulatedStep partly = simulate_step(ranks, Mesh(2, 1, 1), hosts, by_kind(2, 2.5));
+  EXPECT_DOUBLE_EQ(partly.timeline.spans[1].end, 2.5);
+  EXPECT_DOUBLE_EQ(partly.seconds, 6.5) << "the second and the third run alone";
+}
+
 TEST(StepSimulation, ACollectiveBeginsWithItsLastRank) {
   const auto rank = [](int r, bool late) {
     std::vector<std::pair<Task, std::vector<std::int32_t>>> tasks{{compute(0), {}}};
