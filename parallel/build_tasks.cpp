@@ -51,7 +51,7 @@ class Builder {
       send(order[i]);
     }
     if (!in_.forward_only) {
-      for (std::size_t bucket = 0; bucket < in_.layout.buckets.size(); ++bucket) sum_tied(static_cast<int>(bucket));
+      for (std::size_t bucket = 0; bucket < in_.layout.buckets.size(); ++bucket) sum_shared(static_cast<int>(bucket));
     }
     end_step();
     return std::move(result_);
@@ -205,7 +205,7 @@ class Builder {
     for (std::size_t b = 0; b < in_.layout.buckets.size(); ++b) {
       const Bucket& bucket = in_.layout.buckets[b];
       if (segment < bucket.first_segment || segment >= bucket.first_segment + bucket.num_segments) continue;
-      if (--open_[round(b, microbatch)] == 0 && bucket.tied_stages.size() == 1)
+      if (--open_[round(b, microbatch)] == 0 && !bucket.is_shared())
         sum_over_replicas(static_cast<int>(b), makers_of(bucket), num_rounds_ > 1 ? microbatch : 0);
     }
   }
@@ -297,13 +297,15 @@ class Builder {
     return gather(id_of(action.phase, 0, action.microbatch, action.stage), segments, {});
   }
 
-  void sum_tied(int bucket) {
+  void sum_shared(int bucket) {
     const Bucket& b = in_.layout.buckets[index(bucket)];
-    if (b.tied_stages.size() == 1) return;
+    if (!b.is_shared()) return;
     std::vector<std::int32_t> deps = makers_of(b);
     const bool elsewhere = std::any_of(b.tied_stages.begin(), b.tied_stages.end(),
                                        [&](int stage) { return in_.placement.position(stage) != at_.p; });
-    if (elsewhere) deps = {append(gradient_sum(bucket, Axis::pipeline, numbers_.tied_sum(bucket)), std::move(deps))};
+    const std::int32_t number = numbers_.shared_sum(in_.layout.segments[index(b.first_segment)].value);
+    if (elsewhere) deps = {append(gradient_sum(bucket, Axis::pipeline, number), std::move(deps))};
+    if (b.summed_last) deps = {append(gradient_sum(bucket, Axis::tensor, number), std::move(deps))};
     sum_over_replicas(bucket, std::move(deps), 0);
   }
 

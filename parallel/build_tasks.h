@@ -39,8 +39,9 @@ struct OperationNumbers {
   std::int32_t totals() const { return num_nodes + num_values; }
   std::int32_t totals_sum() const { return totals() + 1; }
   std::int32_t update() const { return totals() + 2; }
-  std::int32_t tied_sum(int bucket) const { return totals() + 3 + 2 * bucket; }
-  std::int32_t bucket_sum(int bucket) const { return tied_sum(bucket) + 1; }
+  /// Sums of a bucket that stages or tensor ranks share are numbered by its first parameter, which all of them have.
+  std::int32_t shared_sum(ValueId first) const { return totals() + 3 + 2 * first; }
+  std::int32_t bucket_sum(int bucket) const { return totals() + 4 + 2 * bucket; }
   /// Weights are gathered under the number of the first of them: they do not travel between stages.
   std::int32_t weights(ValueId first) const { return transfer(first); }
 };

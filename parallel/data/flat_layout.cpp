@@ -14,6 +14,7 @@ struct Used {
   ValueId value = kNone;
   NodeId first = kNone;
   const std::vector<int>* stages = nullptr;
+  bool summed_last = false;
 
   bool is_tied() const { return stages->size() > 1; }
 };
@@ -36,8 +37,11 @@ void fill_buckets(FlatLayout& layout, std::int64_t bucket_elems) {
     const Segment& segment = layout.segments[i];
     const std::int64_t end = segment.begin + segment.count;
     const bool starts = layout.buckets.empty() || layout.buckets.back().tied_stages != segment.tied_stages ||
+                        layout.buckets.back().summed_last != segment.summed_last ||
                         layout.buckets.back().count >= bucket_elems;
-    if (starts) layout.buckets.push_back({segment.begin, 0, static_cast<int>(i), 0, segment.tied_stages});
+    if (starts) {
+      layout.buckets.push_back({segment.begin, 0, static_cast<int>(i), 0, segment.tied_stages, segment.summed_last});
+    }
     Bucket& bucket = layout.buckets.back();
     bucket.count = end - bucket.begin;
     ++bucket.num_segments;
@@ -78,10 +82,12 @@ FlatLayout flat_layout(const SplitGraph& split, const ParameterUses& uses, std::
                        TensorPlace place, std::int64_t bucket_bytes,
                        const std::function<bool(const std::string&)>& decays) {
   std::vector<Used> used = used_by(uses, own_stages);
-  // The last used is the first whose gradient is finished; what other stages share waits for them, and comes last, in
-  // the same order on all of them.
+  for (Used& use : used) use.summed_last = split.is_summed_last(use.value);
+  // The last used is the first whose gradient is finished; what is summed at the end of the step comes behind, and what
+  // other stages share, which waits for them, last, in the same order on all of them.
   std::sort(used.begin(), used.end(), [](const Used& a, const Used& b) {
     if (a.is_tied() != b.is_tied()) return b.is_tied();
+    if (a.summed_last != b.summed_last) return b.summed_last;
     if (a.is_tied()) return std::pair(*a.stages, a.value) < std::pair(*b.stages, b.value);
     return std::pair(-a.first, a.value) < std::pair(-b.first, b.value);
   });
@@ -89,7 +95,7 @@ FlatLayout flat_layout(const SplitGraph& split, const ParameterUses& uses, std::
   for (const Used& use : used) {
     const ShardSpec& spec = split.shards[index(use.value)];
     const std::int64_t count = spec.local(place).num_elements();
-    layout.segments.push_back({use.value, spec, layout.size, count, decays(spec.name), *use.stages});
+    layout.segments.push_back({use.value, spec, layout.size, count, decays(spec.name), *use.stages, use.summed_last});
     layout.size += (count + kSegmentAlignment - 1) / kSegmentAlignment * kSegmentAlignment;
   }
   fill_buckets(layout, std::max<std::int64_t>(1, bucket_bytes / 4));

@@ -22,6 +22,7 @@ struct Segment {
   std::int64_t count = 0;
   bool decays = true;            ///< weight decay applies
   std::vector<int> tied_stages;  ///< all stages that use it; one entry where only this one does
+  bool summed_last = false;      ///< as SplitGraph says
 };
 
 /// A contiguous run of segments whose gradients are reduced together.
@@ -31,6 +32,10 @@ struct Bucket {
   int first_segment = 0;
   int num_segments = 0;
   std::vector<int> tied_stages;  ///< more than one: summed over these stages first
+  bool summed_last = false;      ///< over the tensor axis, at the end of the step, before the replicas
+
+  /// Whether its gradients are whole only after a sum beside that over the replicas.
+  bool is_shared() const { return summed_last || tied_stages.size() > 1; }
 };
 
 struct FlatLayout {

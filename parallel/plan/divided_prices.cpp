@@ -33,7 +33,9 @@ PositionWeights weights_of(const FlatLayout& layout, const Placement& placement)
     const double bytes = static_cast<double>(bucket.count) * static_cast<double>(sizeof(float));
     std::set<int> positions;
     for (const int stage : bucket.tied_stages) positions.insert(placement.position(stage));
-    if (bucket.tied_stages.size() == 1) {
+    if (bucket.summed_last) {
+      weights.last_buckets.push_back(bytes);
+    } else if (bucket.tied_stages.size() == 1) {
       weights.buckets.push_back(bytes);
     } else {
       weights.tied_buckets.emplace_back(bytes, static_cast<int>(positions.size()));

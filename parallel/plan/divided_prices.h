@@ -51,6 +51,7 @@ struct PositionWeights {
   double elems = 0;
   std::vector<double> buckets;                       ///< bytes of each gradient bucket, in the order of completion
   std::vector<std::pair<double, int>> tied_buckets;  ///< bytes, and how many positions share it
+  std::vector<double> last_buckets;                  ///< bytes of those that are summed over the tensor axis first
 };
 
 /// The sizes of microbatches up to `samples` for which graphs are made, ascending: 1, 2, 4, 8, and from there on every

@@ -30,6 +30,8 @@ double WeightExchange::exposed_sums(double last_pass) const {
     exposed += seconds_of(hardware_, CommKind::all_reduce, bytes, {positions, layout_.t});
     exposed += gradient_sum(bytes);
   }
+  for (const double bytes : weights_.last_buckets)
+    exposed += seconds_of(hardware_, CommKind::all_reduce, bytes, {layout_.t, 1}) + gradient_sum(bytes);
   return exposed;
 }
 
@@ -46,10 +48,12 @@ double WeightExchange::gather_of_pass() const {
 double WeightExchange::moved_bytes() const {
   double bytes = 0;
   for (const auto& [tied, positions] : weights_.tied_buckets) bytes += positions > 1 ? tied : 0;
+  for (const double last : weights_.last_buckets) bytes += last;
   if (layout_.d == 1) return bytes;
   const int sums = layout_.techniques.shares_gradients() ? layout_.microbatches : 1;
   for (const double bucket : weights_.buckets) bytes += sums * bucket;
   for (const auto& [tied, positions] : weights_.tied_buckets) bytes += tied;
+  for (const double last : weights_.last_buckets) bytes += last;
   if (layout_.techniques.shares_parameters()) return bytes + 2 * layout_.microbatches * weight_bytes();
   return bytes + (scatters() ? weight_bytes() : 0);
 }

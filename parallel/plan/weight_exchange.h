@@ -12,7 +12,8 @@ namespace dml {
 /// - 1: gradients are reduce-scattered, and the updated weights all-gathered behind the update.
 /// - 2: as 1, but the gradients of every microbatch are scattered when it is done.
 /// - 3: as 2, but weights are gathered for every pass, while the pass before it computes.
-/// Tied weights are all-reduced over their positions first.
+/// Tied weights are all-reduced over their positions first, and gradients of which the tensor ranks have addends over
+/// these, once a step.
 class WeightExchange {
  public:
   /// Keeps the arguments.

@@ -41,6 +41,11 @@ struct SplitGraph {
   Graph graph;
   std::vector<NodeId> origin;     ///< by node of `graph`: the node that it came from, or that made what it moves
   std::vector<ShardSpec> shards;  ///< by value: what the value is a shard of
+  /// Parameters, ascending, of whose gradients the ranks of the tensor axis have addends (Partial): summed over these
+  /// once a step, when all microbatches are in.
+  std::vector<ValueId> summed_last = {};
+
+  bool is_summed_last(ValueId parameter) const;
 };
 
 SplitGraph split_graph(const Graph& graph, const SplitPlan& plan, TensorPlace place);

@@ -53,7 +53,9 @@ class Writer {
     result_.graph.output = in_form(graph_.output, Sharding::replicate());
     result_.graph.loss = graph_.loss == kNone ? kNone : in_form(graph_.loss, Sharding::replicate());
     for (const auto& [parameter, gradient] : graph_.gradient_of) {
-      result_.graph.gradient_of[parameter] = in_form(gradient, plan_.values[index(parameter)]);
+      const bool is_last = may_be_summed_last(gradient);
+      result_.graph.gradient_of[parameter] = is_last ? gradient : in_form(gradient, plan_.values[index(parameter)]);
+      if (is_last) result_.summed_last.push_back(parameter);
     }
     for (const auto& [state, next] : graph_.next_state) {
       result_.graph.next_state[state] = in_form(next, plan_.values[index(state)]);
@@ -70,6 +72,13 @@ class Writer {
     value.shape = local_shape(value.shape, sharding, place_);
     result_.shards.push_back({value.name, graph_.shape(id), sharding});
     result_.graph.add_value(std::move(value));
+  }
+
+  /// By sequence, the gradients of what goes through tokens one by one are addends, which nothing reads before the end
+  /// of the step. What is used in several places is a sum of its own, and stays with it.
+  bool may_be_summed_last(ValueId gradient) const {
+    return plan_.by_sequence && native(gradient).is_partial() && consumers_[index(gradient)].empty() &&
+           graph_.node(graph_.value(gradient).producer).op->name != "Add";
   }
 
   /// How the value comes out of its node, before it is gathered.
@@ -303,6 +312,8 @@ class Writer {
 };
 
 }  // namespace
+
+bool SplitGraph::is_summed_last(ValueId parameter) const { return std::ranges::binary_search(summed_last, parameter); }
 
 SplitGraph split_graph(const Graph& graph, const SplitPlan& plan, TensorPlace place) {
   return Writer(graph, plan, place).write();

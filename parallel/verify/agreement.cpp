@@ -81,9 +81,9 @@ std::vector<ValueId> parameters_of(const FlatLayout& layout, std::int64_t begin)
 Collective collective_of(const Partition& rank, const Task& t) {
   Collective c{t.kind, t.id.phase, t.id.operation, t.id.microbatch, t.begin, t.count, t.bytes, {}};
   // Ranks that share weights have them in other places of buffers of other sizes.
-  if (t.axis == Axis::pipeline) c.begin = 0;
-  if (t.axis == Axis::pipeline || t.axis == Axis::world) c.operation = 0;
-  if (t.axis == Axis::pipeline || t.axis == Axis::data) c.parameters = parameters_of(rank.layout, t.begin);
+  if (t.axis == Axis::pipeline || t.axis == Axis::tensor) c.begin = 0;
+  if (t.axis == Axis::world) c.operation = 0;
+  if (t.axis != Axis::world && t.node == kNone) c.parameters = parameters_of(rank.layout, t.begin);
   return c;
 }
 

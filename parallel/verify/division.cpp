@@ -292,7 +292,9 @@ class DivisionProof {
       report("", fmt::format("{} {}s in place of {}", have.size(), what, wanted.size()));
     for (const auto& [source, result] : wanted) {
       const auto found = have.find(source);
-      expect(found == have.end() ? kNone : found->second, result, meaning(source).sharding, what);
+      const bool is_partial = &have == &split_.graph.gradient_of && split_.is_summed_last(source);
+      expect(found == have.end() ? kNone : found->second, result,
+             is_partial ? Sharding::partial() : meaning(source).sharding, what);
     }
   }
 
@@ -301,6 +303,10 @@ class DivisionProof {
     expect(split_.graph.output, whole_.output, {}, "the output");
     expect_all(split_.graph.gradient_of, whole_.gradient_of, "gradient");
     expect_all(split_.graph.next_state, whole_.next_state, "next state");
+    for (const ValueId parameter : split_.summed_last) {
+      if (!whole_.gradient_of.contains(parameter) || !meaning(parameter).sharding.is_replicate())
+        report(split_.graph.value(parameter).name, "is no parameter that all ranks have, to sum a gradient for");
+    }
   }
 
   const Graph& whole_;

@@ -17,8 +17,8 @@ namespace dml {
 ///   that the operation's rule allows, with the attributes of this rank's part;
 /// - addends (Partial) are summed exactly once before they are used as a whole, and shards are gathered and cut as they
 ///   were divided, so that the parts of all ranks cover every tensor without gap or overlap;
-/// - loss and output are whole on every rank, every gradient is divided as its parameter, every next state as its
-/// state;
+/// - loss and output are whole on every rank, every gradient is divided as its parameter, or, where the graph says that
+///   it is summed last (verify_rank proves that sum), addends of it; every next state is divided as its state;
 /// - shapes are those of the placements.
 /// Linear in the nodes and their inputs. `whole` is the graph of as many samples.
 std::vector<Finding> verify_division(const Graph& whole, const SplitGraph& split, TensorPlace place);

@@ -45,6 +45,8 @@ void GradientSums::read_layout() {
                        segment.spec.sharding == spec.sharding;
     if (!named) report_value(segment.value, fmt::format("is loaded as {}", segment.spec.name));
     end = segment.begin + segment.count;
+    if (segment.summed_last != p_.split().is_summed_last(segment.value))
+      report_value(segment.value, "is filed as summed at another time than its gradient can be");
     if (segment_of_[index(segment.value)] >= 0) report_value(segment.value, "stands twice in the flat buffer");
     segment_of_[index(segment.value)] = static_cast<int>(i);
   }
@@ -56,14 +58,16 @@ void GradientSums::read_layout() {
 
 void GradientSums::read_bucket(int bucket) {
   const Bucket& b = p_.layout.buckets[index(bucket)];
-  sums_[index(bucket)].shared =
-      std::ranges::any_of(b.tied_stages, [&](int stage) { return p_.placement.position(stage) != p_.at.p; });
-  const bool each = has_replicas() && p_.techniques.shares_gradients() && b.tied_stages.size() == 1;
+  sums_[index(bucket)].shared = b.summed_last || std::ranges::any_of(b.tied_stages, [&](int stage) {
+                                  return p_.placement.position(stage) != p_.at.p;
+                                });
+  const bool each = has_replicas() && p_.techniques.shares_gradients() && !b.is_shared();
   sums_[index(bucket)].replicas.resize(each ? p_.by_microbatch.size() : 1, -1);
   for (int s = b.first_segment; s < b.first_segment + b.num_segments; ++s) {
     const Segment& segment = p_.layout.segments.at(index(s));
     const bool fits = gradients_[index(s)].bucket < 0 && segment.tied_stages == b.tied_stages &&
-                      segment.begin >= b.begin && segment.begin + segment.count <= b.begin + b.count;
+                      segment.summed_last == b.summed_last && segment.begin >= b.begin &&
+                      segment.begin + segment.count <= b.begin + b.count;
     if (!fits) report_value(segment.value, fmt::format("is not, or not alone, in bucket {}", bucket));
     gradients_[index(s)].bucket = bucket;
   }
@@ -113,8 +117,10 @@ void GradientSums::check_addends(ValueId parameter, ValueId gradient) {
     report_value(parameter, "the gradient is summed from other values than its addends");
   const int segment = segment_of_[index(parameter)];
   for (const ValueId addend : addends) {
-    const bool alike = split.shards[index(addend)].sharding == split.shards[index(parameter)].sharding &&
-                       split.graph.shape(addend) == split.graph.shape(parameter);
+    const Sharding& wanted =
+        split.is_summed_last(parameter) ? Sharding::partial() : split.shards[index(parameter)].sharding;
+    const bool alike =
+        split.shards[index(addend)].sharding == wanted && split.graph.shape(addend) == split.graph.shape(parameter);
     if (!alike) report_value(addend, "is not divided as the parameter whose gradient it is added to");
     const bool is_mine = p_.placement.position(p_.stages[index(split.graph.value(addend).producer)]) == p_.at.p;
     if (is_mine && segment >= 0 && !p_.forward_only) ++gradients_[index(segment)].expected;
@@ -170,7 +176,9 @@ void GradientSums::sum(std::size_t at, const HappensBefore& before) {
   const auto found = std::ranges::find_if(p_.layout.buckets,
                                           [&](const Bucket& b) { return b.begin == t.begin && b.count == t.count; });
   const bool over_replicas = t.axis == Axis::data;
-  if (found == p_.layout.buckets.end() || (!over_replicas && t.axis != Axis::pipeline) || p_.forward_only) {
+  const bool is_known = found != p_.layout.buckets.end() && !p_.forward_only &&
+                        (over_replicas || t.axis == (found->summed_last ? Axis::tensor : Axis::pipeline));
+  if (!is_known) {
     report(at, fmt::format("sums elements {} to {}, which are no bucket", t.begin, t.begin + t.count));
     return;
   }
@@ -194,8 +202,11 @@ void GradientSums::check_sum(std::size_t at, int bucket) {
   const bool scatters = over_replicas && p_.techniques.shares_states();
   const TaskKind kind = scatters ? TaskKind::reduce_scatter : TaskKind::all_reduce;
   if (t.kind != kind) report(at, fmt::format("is {} in place of {}", name_of(t.kind), name_of(kind)));
-  const bool is_this = t.id.operation == (over_replicas ? numbers.bucket_sum(bucket) : numbers.tied_sum(bucket)) &&
-                       t.bytes == t.count * 4 && (sums.replicas.size() > 1 || t.id.microbatch == 0);
+  const Bucket& b = p_.layout.buckets[index(bucket)];
+  const std::int32_t number =
+      over_replicas ? numbers.bucket_sum(bucket) : numbers.shared_sum(p_.layout.segments[index(b.first_segment)].value);
+  const bool is_this =
+      t.id.operation == number && t.bytes == t.count * 4 && (sums.replicas.size() > 1 || t.id.microbatch == 0);
   if (!is_this) report(at, "has the id or the bytes of another sum");
   if (over_replicas ? !has_replicas() : !sums.shared) report(at, "sums what nobody else has a part in");
 }
@@ -225,7 +236,10 @@ void GradientSums::expect_whole(std::size_t at, const HappensBefore& before) {
     if (is_whole(static_cast<int>(b), before)) continue;
     const Bucket& bucket = p_.layout.buckets[b];
     report(at, fmt::format("reads gradients {} to {} before they are surely summed over all addends{}{}", bucket.begin,
-                           bucket.begin + bucket.count, sums_[b].shared ? ", positions" : "",
+                           bucket.begin + bucket.count,
+                           bucket.summed_last ? ", tensor ranks"
+                           : sums_[b].shared  ? ", positions"
+                                              : "",
                            has_replicas() ? ", replicas" : ""));
   }
 }

@@ -10,7 +10,7 @@
 
 namespace dml {
 
-/// Follows the flat gradient buffers of a rank through its tasks: addends go in, sums over positions and replicas take
+/// Follows the flat gradient buffers of a rank through its tasks: addends go in, sums over those who share them take
 /// ranges of them, totals and update read them. Replicas that share their states (ZeRO) scatter the sums, for every
 /// microbatch if they share gradients too, and each updates its part. See verify_rank for what is demanded.
 class GradientSums {
@@ -37,7 +37,7 @@ class GradientSums {
   };
   /// The sums of a bucket: the tasks, or -1.
   struct Sums {
-    bool shared = false;  ///< other positions have a part in it
+    bool shared = false;  ///< other positions, or the ranks of the tensor axis, have a part in it
     std::int32_t positions = -1;
     std::vector<std::int32_t> replicas;  ///< by round: the gradients of a microbatch, or of all in one
     std::size_t round(int microbatch) const { return replicas.size() > 1 ? static_cast<std::size_t>(microbatch) : 0; }

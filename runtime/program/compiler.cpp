@@ -25,7 +25,7 @@ Communicator* Compiler::group_of(const Task& t) const {
     return in_.groups.channels.empty() ? in_.groups.devices : in_.groups.channels.at(t.channel).get();
   }
   if (t.axis == Axis::world) return in_.groups.devices;
-  if (t.queue == QueueId::tensor_comm) return in_.groups.tensor.get();
+  if (t.axis == Axis::tensor) return in_.groups.tensor.get();
   if (t.axis == Axis::data) return in_.groups.data.get();
   for (const Bucket& bucket : in_.layout.buckets) {
     if (bucket.begin == t.begin) return in_.groups.tied.at(bucket.tied_stages).get();

@@ -152,6 +152,33 @@ TEST(Techniques, TradeTimeForMemory) {
   EXPECT_LT(parts.parts.compute, plain.parts.compute);
 }
 
+// What goes through tokens one by one has addends of its gradient on each rank: however many microbatches, these are
+// summed once.
+TEST(Techniques, GradientsOfPartsAreSummedOverTheTensorAxisOnceAStep) {
+  const GraphOfBatch graph_of = [](std::int64_t samples) { return zoo_graph(kTechniquesModel, samples); };
+  for (const int microbatches : {1, 4}) {
+    PartitionOptions options;
+    options.batch = 8;
+    options.microbatches = microbatches;
+    options.tensor_auto = false;
+    options.techniques.sequence_parallel = true;
+    const Partition rank = make_partition(graph_of, Mesh(2, 2, 2), 0, options);
+    for (const Node& node : rank.split().graph.nodes())
+      EXPECT_FALSE(node.op->name == "AllReduce" && node.phase == Phase::weight_grad) << node.name;
+    std::int64_t summed = 0;
+    for (const Task& task : rank.tasks.tasks) {
+      if (task.node != kNone || task.axis != Axis::tensor || !is_collective(task.kind)) continue;
+      EXPECT_EQ(task.kind, TaskKind::all_reduce);
+      summed += task.count;
+    }
+    std::int64_t last = 0;
+    for (const Segment& segment : rank.layout.segments) last += segment.summed_last ? segment.count : 0;
+    EXPECT_GT(last, 0);
+    EXPECT_GE(summed, last);
+    EXPECT_LT(summed, last + rank.layout.size / 10) << "nothing but these, and what aligns them";
+  }
+}
+
 TEST(Techniques, PartsOfTheSequenceNeedSums) {
   CutModel model([&](std::int64_t samples) { return zoo_graph(kTechniquesModel, samples); }, 2);
   const Hardware hardware = hardware_preset("a100-80g");

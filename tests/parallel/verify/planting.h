@@ -51,8 +51,7 @@ inline bool is_tensor_collective(const Partition&, const Task& task) {
   return is_collective(task) && task.node != kNone;
 }
 inline bool is_gradient_sum(const Task& task) {
-  return is_collective(task) && (task.axis == Axis::data || task.axis == Axis::pipeline) &&
-         task.kind != TaskKind::all_gather;
+  return is_collective(task) && task.axis != Axis::world && task.node == kNone && task.kind != TaskKind::all_gather;
 }
 inline bool is_weight_gather(const Task& task) { return task.kind == TaskKind::all_gather && task.axis == Axis::data; }
 

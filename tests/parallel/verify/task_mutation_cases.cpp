@@ -52,6 +52,11 @@ std::string drop_tied_sum(World& world, Random& random) {
       world, random, [](const Partition&, const Task& t) { return is_gradient_sum(t) && t.axis == Axis::pipeline; });
 }
 
+std::string drop_tensor_sum(World& world, Random& random) {
+  return drop_collective(world, random,
+                         [](const Partition&, const Task& t) { return is_gradient_sum(t) && t.axis == Axis::tensor; });
+}
+
 std::string drop_weight_gather(World& world, Random& random) {
   return drop_collective(world, random, [](const Partition&, const Task& t) { return is_weight_gather(t); });
 }
@@ -450,6 +455,7 @@ constexpr Mutation kTaskMutations[] = {
     {"a tensor collective is dropped on all ranks", drop_tensor_collective},
     {"a sum over replicas is dropped on all ranks", drop_replica_sum},
     {"a sum over shared weights is dropped on all ranks", drop_tied_sum},
+    {"a sum of gradients over the tensor axis is dropped on all ranks", drop_tensor_sum},
     {"the sum of the totals is dropped on all ranks", drop_totals_sum},
     {"a gather of weights is dropped on all ranks", drop_weight_gather},
     {"weights are gathered twice on all ranks", gather_twice},
