@@ -245,7 +245,7 @@ RankRange ranks_of_host(int host, int ranks_per_host) {
 }
 
 LinkOverride read_link(const Section& section, const Hardware& hardware) {
-  LinkOverride override;
+  LinkOverride own;
   std::vector<int> ends;
   section.checked([&] {
     if (section.has("ranks") == section.has("hosts"))
@@ -256,13 +256,16 @@ LinkOverride read_link(const Section& section, const Hardware& hardware) {
       throw std::invalid_argument(fmt::format("a link of rank {} to itself", ends[0]));
     if (section.has("hosts") && hardware.ranks_per_host == 0)
       throw std::invalid_argument("hosts are of ranks_per_host ranks, which this file does not say");
+    const double ranks = (1.0 + *std::max_element(ends.begin(), ends.end())) * hardware.ranks_per_host;
+    if (section.has("hosts") && ranks > kMostRanks)
+      throw std::invalid_argument(fmt::format("the ranks of these hosts are beyond {}", kMostRanks));
   });
   const int size = section.has("hosts") ? hardware.ranks_per_host : 1;
-  override = {ranks_of_host(ends[0], size), ranks_of_host(ends[1], size), {}};
-  if (!hardware.levels.empty()) override.link = hardware.levels.back().link;
-  section.read("latency_us", kMicro, override.link.latency);
-  section.read("gb_per_s", kGiga, override.link.bytes_per_s);
-  return override;
+  own = {ranks_of_host(ends[0], size), ranks_of_host(ends[1], size), {}};
+  if (!hardware.levels.empty()) own.link = hardware.levels.back().link;
+  section.read("latency_us", kMicro, own.link.latency);
+  section.read("gb_per_s", kGiga, own.link.bytes_per_s);
+  return own;
 }
 
 /// `is_other`: of devices among those of another machine.

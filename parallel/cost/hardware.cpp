@@ -307,8 +307,8 @@ double seconds_of(const Hardware& hardware, CommKind kind, double bytes, const C
 }
 
 double seconds_of_send(const Hardware& hardware, double bytes, int from, int to) {
-  if (const Link* override = find_override(hardware.links, from, to))
-    return seconds_of(CommKind::send, CollectiveAlgorithm::direct, bytes, kSendRanks, *override);
+  if (const Link* own = find_override(hardware.links, from, to))
+    return seconds_of(CommKind::send, CollectiveAlgorithm::direct, bytes, kSendRanks, *own);
   const auto same_group = [&](int ranks) { return from / ranks == to / ranks; };
   const SizeTable* const measured = find_comm(hardware, CommKind::send);
   if (measured != nullptr && (hardware.ranks_per_host == 0 || same_group(hardware.ranks_per_host)))

@@ -5,9 +5,8 @@
 namespace dml {
 namespace {
 
-bool joins(const LinkOverride& override, int rank, int other) {
-  return (override.ranks.holds(rank) && override.others.holds(other)) ||
-         (override.ranks.holds(other) && override.others.holds(rank));
+bool joins(const LinkOverride& own, int rank, int other) {
+  return (own.ranks.holds(rank) && own.others.holds(other)) || (own.ranks.holds(other) && own.others.holds(rank));
 }
 
 /// Members of a group that are in a range: [first, last] of their places, empty where last < first.
@@ -39,8 +38,8 @@ class SlowestLink {
   SlowestLink(std::span<const LinkOverride> overrides, const Link& usual) : overrides_(overrides), usual_(usual) {}
 
   void use(int rank, int other) {
-    const Link* override = find_override(overrides_, rank, other);
-    const Link& link = override == nullptr ? usual_ : *override;
+    const Link* own = find_override(overrides_, rank, other);
+    const Link& link = own == nullptr ? usual_ : *own;
     slowest_.latency = any_ ? std::max(slowest_.latency, link.latency) : link.latency;
     slowest_.bytes_per_s = any_ ? std::min(slowest_.bytes_per_s, link.bytes_per_s) : link.bytes_per_s;
     any_ = true;
@@ -59,14 +58,14 @@ class SlowestLink {
 
 const Link* find_override(std::span<const LinkOverride> overrides, int rank, int other) {
   const auto found = std::find_if(overrides.rbegin(), overrides.rend(),
-                                  [&](const LinkOverride& override) { return joins(override, rank, other); });
+                                  [&](const LinkOverride& own) { return joins(own, rank, other); });
   return found == overrides.rend() ? nullptr : &found->link;
 }
 
 bool joins_any(std::span<const LinkOverride> overrides, const CommGroup& group) {
-  return std::ranges::any_of(overrides, [&](const LinkOverride& override) {
-    const RankRange ranks = places_in(override.ranks, group);
-    const RankRange others = places_in(override.others, group);
+  return std::ranges::any_of(overrides, [&](const LinkOverride& own) {
+    const RankRange ranks = places_in(own.ranks, group);
+    const RankRange others = places_in(own.others, group);
     const bool is_one = ranks.first == ranks.last && others.first == others.last && ranks.first == others.first;
     return !is_empty(ranks) && !is_empty(others) && !is_one;
   });
