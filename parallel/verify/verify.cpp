@@ -10,6 +10,7 @@
 #include "parallel/verify/agreement.h"
 #include "parallel/verify/comm_key.h"
 #include "parallel/verify/division.h"
+#include "parallel/verify/live_passes.h"
 #include "parallel/verify/progress.h"
 #include "parallel/verify/rank_tasks.h"
 
@@ -34,6 +35,8 @@ class Verifier {
     for (int i = 0; i < classes.size(); ++i) {
       ranks.push_back(&partitions.emplace_back(layout_.partition(classes.first_ranks()[index(i)])));
       count(partitions.back(), classes.count(i));
+      if (!layout_.options().given)
+        append(result_.findings, verify_live_passes(partitions.back(), find_schedule(layout_.options().schedule)));
     }
     append(result_.findings, verify_tasks(ranks, layout_.options().clips));
     return std::move(result_);

@@ -1,6 +1,6 @@
 // The proof that the tasks of all ranks compute the Graph: each rank's divided graph by an algebra of placements
-// (division.h), each rank's tasks against its divided graph (rank_tasks.h), ranks against each other (agreement.h), and
-// that nobody waits for ever (progress.h).
+// (division.h), each rank's tasks against its divided graph (rank_tasks.h), ranks against each other (agreement.h),
+// that nobody waits for ever (progress.h), and no rank keeps more than its schedule promises (live_passes.h).
 #pragma once
 
 #include <cstdint>

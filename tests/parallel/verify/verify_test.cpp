@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "parallel/verify/division.h"
+#include "parallel/verify/live_passes.h"
 #include "tests/parallel/verify/partitions.h"
 
 namespace dml::test {
@@ -110,6 +111,19 @@ TEST(Verify, SaysWhatWasProven) {
   verified.findings.push_back({"reads h before it is made", 1, 7, "F.m0.s1.d0.t0.n3"});
   EXPECT_EQ(verified.summary(), fmt::format("not verified: 1 finding in {} tasks on 2 ranks", verified.tasks));
   EXPECT_EQ(verified.findings[0].to_string(), "rank 1, F.m0.s1.d0.t0.n3 (task 7): reads h before it is made");
+}
+
+TEST(Verify, NoRankKeepsMoreThanItsScheduleSays) {
+  for (const ScheduleDef& schedule : all_schedules()) {
+    if (schedule.copies > 1) continue;
+    const World world({1, 3, 1, 7, std::string(schedule.name), "gpt:layers=6,width=12,heads=3,seq=4,vocab=7", 7});
+    for (const auto& rank : world.ranks) EXPECT_TRUE(verify_live_passes(*rank, schedule).empty()) << schedule.name;
+  }
+  const World all_at_once({1, 3, 1, 7, "gpipe", kUntied, 7});
+  const auto findings = verify_live_passes(*all_at_once.ranks[1], find_schedule("1f1b"));
+  ASSERT_EQ(findings.size(), 1U);
+  EXPECT_EQ(findings[0].what, "is of pass 3 that is kept, 1f1b promises 2");
+  EXPECT_TRUE(findings[0].where.starts_with("F.m2.s1")) << findings[0].where;
 }
 
 TEST(Verify, ForwardPassesAlone) {
