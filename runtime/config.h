@@ -85,8 +85,10 @@ struct Config {
   int threads = 0;                  ///< per rank; 0: usable cores / ranks on the node
   std::string device = "auto";      ///< auto, cpu, cuda
   bool cuda_graph = false;          ///< a GPU's steps are recorded once, then replayed
+  bool tf32 = false;                ///< products of f32 on GPUs may round their operands to TF32
   std::string comm = "auto";        ///< auto, thread, mpi
   std::string collectives = "own";  ///< own, library
+  int gather_parts = 0;             ///< of an all-gather behind a product on GPUs; 0: by size
   std::optional<ShapedLink> shaped_link;
   double deadline_s = 300;
   std::int64_t checkpoint_every = 0;  ///< steps; 0: only where a signal ends the run

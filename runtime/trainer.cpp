@@ -120,7 +120,7 @@ class Trainer {
   TrainOutcome run() {
     agree(world_, [&] { prepare(); });
     agree_on_run();
-    device_ = choose_device(config_.device, world_);
+    device_ = choose_device(config_.device, world_, config_.tf32);
     check_memory(flat_bytes(*partition_, config_.optimizer));
     state_ = std::make_unique<RankState>(*partition_, config_.optimizer, world_, *device_.device, comm_options());
     if (validation_partition_) state_->add_validation(*validation_partition_);
@@ -209,7 +209,8 @@ class Trainer {
 
   CommOptions comm_options() const {
     constexpr double kMilli = 1e3;
-    return {.deadline = std::chrono::milliseconds(static_cast<std::int64_t>(config_.deadline_s * kMilli))};
+    return {.deadline = std::chrono::milliseconds(static_cast<std::int64_t>(config_.deadline_s * kMilli)),
+            .gather_parts = config_.gather_parts};
   }
 
   void open_model() {
@@ -270,9 +271,9 @@ class Trainer {
 
   /// Ranks that were started with different models, data or options would train nonsense, or wait for ever.
   void agree_on_run() {
-    const std::string run =
-        fmt::format("{} {} {} {} {} {} {}", data_->description(), batch_, num_steps_, config_.seed,
-                    config_.optimizer.learning_rate, config_.layout.schedule, partition_->summary.fingerprint);
+    const std::string run = fmt::format("{} {} {} {} {} {} {} {}", data_->description(), batch_, num_steps_,
+                                        config_.seed, config_.optimizer.learning_rate, config_.layout.schedule,
+                                        config_.tf32, partition_->summary.fingerprint);
     auto hash = static_cast<std::int64_t>(std::hash<std::string>{}(run));
     std::vector<std::int64_t> hashes(static_cast<std::size_t>(world_.size()));
     const std::vector<std::int64_t> counts(hashes.size(), 1);

@@ -54,6 +54,8 @@ if(NOT DML_SANITIZE)
                   --binary $<TARGET_FILE:dmltrain> --emulator ${CMAKE_BINARY_DIR}/emulator)
   dml_script_test(launch.gpu_steps emulated 600 2 ${DML_PYTHON} tests/launch/gpu_steps.py --binary $<TARGET_FILE:dmltrain>
                   --emulator ${CMAKE_BINARY_DIR}/emulator)
+  dml_script_test(launch.gpu_options emulated 300 2 ${DML_PYTHON} tests/launch/gpu_options.py
+                  --binary $<TARGET_FILE:dmltrain> --emulator ${CMAKE_BINARY_DIR}/emulator)
   dml_script_test(launch.doctor_gpus emulated 300 2 ${DML_PYTHON} tests/launch/doctor.py --binary $<TARGET_FILE:dmltrain>
                   --emulator ${CMAKE_BINARY_DIR}/emulator)
   dml_script_test(emulator.mutable_kernels unit 60 1 ${DML_PYTHON} tests/device_emulator/checks/mutable_kernels_test.py)

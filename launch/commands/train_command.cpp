@@ -48,10 +48,15 @@ void take_signals(bool starts, int rank) {
   std::signal(SIGTERM, starts ? at_start : request_stop);
 }
 
+void refuse_tf32_on_cpus(const Config& config) {
+  if (config.tf32 && config.device == "cpu") throw UsageError("--tf32: only GPUs compute so, and --device is cpu");
+}
+
 }  // namespace
 
 int run_training(Config config) {
   refuse_techniques(config.layout.techniques);
+  refuse_tf32_on_cpus(config);
   if (config.resume == "auto" && config.run.empty()) {
     throw UsageError("--resume auto: of which run? Name its folder with --run");
   }

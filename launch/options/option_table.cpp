@@ -321,6 +321,8 @@ void add_run(Table& table) {
   table.push_back(
       flag_option(row(kGroup, "cuda-graph", "", "records the second step on GPUs, then replays it: one call a step"),
                   false, [](auto& c) -> auto& { return c.cuda_graph; }));
+  table.push_back(flag_option(row(kGroup, "tf32", "", "on GPUs, products of f32 may round their operands to TF32"),
+                              false, [](auto& c) -> auto& { return c.tf32; }));
   table.push_back(text_option(row(kGroup, "run", "DIR", "folder of the run's files", "runs/ and the time"),
                               [](auto& c) -> auto& { return c.run; }));
   table.push_back(integer_option(
@@ -376,6 +378,10 @@ void add_communication(Table& table) {
   table.push_back(
       real_option(row(kGroup, "deadline", "SECONDS", "no wait is longer: a run that hangs ends with exit code 4"),
                   0.001, 1e6, [](auto& c) -> auto& { return c.deadline_s; }));
+  table.push_back(integer_option(
+      row(kGroup, "gather-parts", "N",
+          "on GPUs, a product is gathered in so many parts, each while the next is computed", "1 to 4, by size"),
+      1, true, [](auto& c) -> auto& { return c.gather_parts; }));
   table.push_back(shaped_link_option(row(kGroup, "shape-link", "US,GBIT[:AXIS]",
                                          "messages between hosts, or along an axis, take as long as on such a link")));
 }

@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -41,6 +42,7 @@ struct LinkShape {
 struct CommOptions {
   std::chrono::milliseconds deadline{300'000};  ///< of every wait
   bool library_collectives = false;             ///< MPI's own algorithms instead of ours (mpi only)
+  int gather_parts = 0;                         ///< of what Communicator::gather_parts says (nccl only); 0: by size
   std::optional<LinkShape> shape = {};          ///< slow links
 };
 
@@ -67,6 +69,16 @@ class Communicator {
   /// out = the `in` of all ranks one after the other; counts[r] elements of rank r (shards may be uneven, also empty).
   /// `in` may be its own place in `out`.
   virtual Ticket all_gather(TensorView out, TensorView in, std::span<const std::int64_t> counts) = 0;
+  /// all_gather in parts of an `in` that is made in parts: `make(part)` puts on the device's queue what writes at least
+  /// the elements of `in` before part_begin(counts[rank], parts, part + 1), and is called for each part in turn. A part
+  /// is on its way while the next is made, where work of the device and communication overlap.
+  virtual Ticket all_gather_parts(TensorView out, TensorView in, std::span<const std::int64_t> counts, int parts,
+                                  const std::function<void(int)>& make) {
+    for (int part = 0; part < parts; ++part) make(part);
+    return all_gather(out, in, counts);
+  }
+  /// In how many parts `bytes` are best gathered so, on all ranks alike: 1 where nothing overlaps.
+  virtual int gather_parts(std::int64_t /*bytes*/) const { return 1; }
   /// out = this rank's counts[rank] elements of the sum of `in` over all ranks, in rank order; f32, f64 or i64. `out`
   /// may be its own place in `in`.
   virtual Ticket reduce_scatter(TensorView out, TensorView in, std::span<const std::int64_t> counts) = 0;

@@ -48,18 +48,28 @@ std::string shortage_of(const std::vector<HostGpus>& all, const GpuCount& own) {
   return "";
 }
 
+/// The CPU, and why it is that.
+ChosenDevice take_cpu(const std::string& why, const std::string& note, bool tf32) {
+  if (tf32) {
+    throw DeviceError(
+        fmt::format("--tf32: products of f32 are rounded to TF32 by GPUs alone, and {}: leave it out", why));
+  }
+  return {make_cpu_device(), note};
+}
+
 }  // namespace
 
-ChosenDevice choose_device(const std::string& wanted, Communicator& world) {
-  if (wanted == "cpu") return {make_cpu_device(), ""};
+ChosenDevice choose_device(const std::string& wanted, Communicator& world, bool tf32) {
+  if (wanted == "cpu") return take_cpu("the device is the CPU", "", tf32);
   const GpuCount own = count_gpus();
   const auto all = gather(world, {static_cast<std::int64_t>(std::hash<std::string>{}(host_name())), own.count});
   if (const std::string shortage = shortage_of(all, own); !shortage.empty()) {
-    if (wanted == "auto") return {make_cpu_device(), own.is_built ? fmt::format("devices: CPUs, as {}", shortage) : ""};
+    if (wanted == "auto")
+      return take_cpu(shortage, own.is_built ? fmt::format("devices: CPUs, as {}", shortage) : "", tf32);
     throw DeviceError(fmt::format("--device cuda: {}", shortage));
   }
   const int ordinal = local_rank(all, world.rank());
-  ChosenDevice chosen{make_cuda_device(ordinal), ""};
+  ChosenDevice chosen{make_cuda_device(ordinal, tf32), ""};
   chosen.note = fmt::format("devices: {} (GPU {} of rank {})", chosen.device->description(), ordinal, world.rank());
   return chosen;
 }

@@ -17,7 +17,7 @@ struct ChosenDevice {
 
 /// `wanted` is "auto" (GPUs where every rank has one, else CPUs), "cpu" or "cuda". The ranks of a host take its GPUs in
 /// the order of their ranks, one each. Collective over `world`. Throws DeviceError on all ranks where "cuda" cannot be
-/// had, or GPUs are fewer than the ranks of a host.
-ChosenDevice choose_device(const std::string& wanted, Communicator& world);
+/// had, or GPUs are fewer than the ranks of a host; and where `tf32` (make_cuda_device) is asked of CPUs.
+ChosenDevice choose_device(const std::string& wanted, Communicator& world, bool tf32 = false);
 
 }  // namespace dml

@@ -135,8 +135,9 @@ class Device {
 };
 
 std::unique_ptr<Device> make_cpu_device();
-/// The GPU of this number, for the calling thread. Throws DeviceError.
-std::unique_ptr<Device> make_cuda_device(int ordinal);
+/// The GPU of this number, for the calling thread; with `tf32` products and convolutions of f32 may round their
+/// operands to TF32. Throws DeviceError.
+std::unique_ptr<Device> make_cuda_device(int ordinal, bool tf32 = false);
 
 struct GpuCount {
   int count = 0;

@@ -28,6 +28,9 @@ class Compiler {
   Kernel bind_add_gradient(const Task& task, const Slot& slot);
   Kernel bind_join_gradient(const Slot& slot);
   Instruction bind_post(std::int32_t id);
+  int parts_of_gathered_product(std::size_t slot);
+  void bind_gathered_product(std::size_t slot, int parts);
+  std::vector<Kernel> bind_product_parts(const Task& task, std::int64_t count, int parts);
   std::function<Ticket()> post_of(const Task& task, Communicator& group);
   Communicator* group_of(const Task& task) const;
   void reserve_communication();

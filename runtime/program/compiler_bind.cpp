@@ -12,7 +12,14 @@ namespace dml {
 void Compiler::bind() {
   reserve_communication();
   program_.instructions_.reserve(sequence_.slots().size());
-  for (const Slot& slot : sequence_.slots()) program_.instructions_.push_back(bind_slot(slot));
+  const std::span<const Slot> slots = sequence_.slots();
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    if (const int parts = parts_of_gathered_product(i); parts > 1) {
+      bind_gathered_product(i++, parts);
+    } else {
+      program_.instructions_.push_back(bind_slot(slots[i]));
+    }
+  }
   plant_fault(program_.instructions_, in_, [this](ValueId value, int microbatch) { return view(value, microbatch); });
 }
 

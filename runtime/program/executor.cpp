@@ -178,7 +178,7 @@ void Executor::launch(const Instruction& instruction, std::size_t index) {
 
 void Executor::post(const Instruction& instruction, std::size_t index) {
   if (works_at_once_) spans_[static_cast<std::size_t>(instruction.task)].start = now();
-  instruction.communicator->mark_next(2 * index, 2 * index + 1);
+  if (!instruction.is_begun) instruction.communicator->mark_next(2 * index, 2 * index + 1);
   const Ticket ticket = instruction.post();
   open().push_back({&instruction, ticket});
   if (instruction.communicator->done(ticket)) complete(open().size() - 1, now());

@@ -25,6 +25,7 @@ struct Instruction {
   Kernel run;                            ///< of launch
   std::function<Ticket()> post;          ///< of post
   Communicator* communicator = nullptr;  ///< of post and wait
+  bool is_begun = false;                 ///< a post whose operation the launch before it has begun, and marked
 };
 
 /// The groups of a rank.

@@ -76,6 +76,9 @@ Status status_of(int injected) {
 /// libraries report later, as ncclCommGetAsyncError does. Counts apart from `injected`.
 bool injected_async(const char* api);
 
+/// Counts `what`, which is no call, among the calls of EMULATOR_COUNT.
+void count(const char* what);
+
 /// A rule of CUDA or of this project was broken: says so in one line on stderr and ends the process with code 86.
 [[noreturn]] void violation(const std::string& what);
 

@@ -14,7 +14,8 @@ MICROBATCHES = [1, 2, 3, 4]
 OPTIMIZERS = ["sgd", "adamw"]
 FACTORS = [LAYOUTS, MODES, SCHEDULES, MICROBATCHES, OPTIMIZERS]
 # Fields that a case's name holds only where they differ from the default.
-UNUSUAL = {"isa": ["portable", "avx2"], "comm": ["mpi"], "collectives": ["library"], "device": ["cuda"], "means": ["module"]}
+UNUSUAL = {"isa": ["portable", "avx2"], "comm": ["mpi"], "collectives": ["library"], "device": ["cuda"], "means": ["module"],
+           "gather": ["in3parts"]}  # fmt: skip
 STEPS = 20
 SHORT = 5  # steps where there are many cases of one model
 
@@ -41,6 +42,7 @@ class Case:
     collectives: str = "own"
     device: str = "cpu"
     means: str = "file"
+    gather: str = "auto"
 
     @property
     def world(self):
@@ -85,6 +87,8 @@ class Case:
             options["isa"] = self.isa
         if self.collectives != "own":
             options["collectives"] = self.collectives
+        if self.gather != "auto":
+            options["gather-parts"] = 3
         launcher = ["mpirun", "-np", self.world] if self.comm == "mpi" else []
         flags = itertools.chain.from_iterable((f"--{name}", value) for name, value in options.items())
         edits = MODULES[self.fixture] if self.means == "module" else []
@@ -197,6 +201,10 @@ def gpu(fixtures):
     for number, layout in enumerate(MPI_LAYOUTS[1:]):
         chosen.append(Case(MAIN_MODEL, layout, microbatches=2, comm="mpi", steps=SHORT, device="cuda",
                            optimizer=OPTIMIZERS[number % 2]))  # fmt: skip
+    # Products that are gathered in parts, also where ranks have unevenly many columns.
+    for layout, comm in [((1, 1, 2), "thread"), ((1, 1, 3), "mpi"), ((2, 2, 2), "thread")]:
+        chosen.append(Case(MAIN_MODEL, layout, "gather", microbatches=2, comm=comm, steps=SHORT, device="cuda",
+                           gather="in3parts"))  # fmt: skip
     return chosen
 
 

@@ -25,6 +25,7 @@ struct NcclGroups {
   std::vector<NcclCommunicator*> all;
   int world_rank = 0;  ///< for messages
   std::chrono::milliseconds deadline;
+  int gather_parts = 0;  ///< 0: by size
 };
 
 class NcclCommunicator final : public Communicator {
@@ -40,6 +41,10 @@ class NcclCommunicator final : public Communicator {
   /// The order of summation is NCCL's: the same on all ranks, but another than that of threads and MPI.
   Ticket all_reduce(TensorView data) override;
   Ticket all_gather(TensorView out, TensorView in, std::span<const std::int64_t> counts) override;
+  /// By broadcasts, as a rank's part of a part does not lie beside that of the next rank.
+  Ticket all_gather_parts(TensorView out, TensorView in, std::span<const std::int64_t> counts, int parts,
+                          const std::function<void(int)>& make) override;
+  int gather_parts(std::int64_t bytes) const override;
   Ticket reduce_scatter(TensorView out, TensorView in, std::span<const std::int64_t> counts) override;
   Ticket broadcast(TensorView data, int root) override;
   /// Of hosts; done when it returns.
@@ -55,7 +60,7 @@ class NcclCommunicator final : public Communicator {
   bool done(Ticket ticket) const override { return ticket <= done_; }
   void wait(Ticket ticket) override;
   void join(Ticket ticket) override;
-  void mark_next(std::size_t begin, std::size_t end) override { marks_ = {begin, end}; }
+  void mark_next(std::size_t begin, std::size_t end) override { marks_ = {{begin}, {end}}; }
   void recorded() override;
   void withdraw() noexcept override;
   void fail(const std::string& reason) noexcept override;
@@ -71,9 +76,17 @@ class NcclCommunicator final : public Communicator {
     cudaEvent_t end = nullptr;
   };
 
+  /// Of the device, which the next operation sets.
+  struct Marks {
+    std::optional<std::size_t> begin, end;
+  };
+
   /// Puts `operation` on the stream, behind all compute work so far.
   template <typename Operation>
   Ticket post(Kind kind, TensorView view, int peer, const Operation& operation);
+  /// Elements [begins[r], ends[r]) of each rank r's part of `out`, from its `in`.
+  ncclResult_t gather(TensorView out, TensorView in, std::span<const std::int64_t> counts,
+                      std::span<const std::int64_t> begins, std::span<const std::int64_t> ends);
   /// Of this group alone: takes note of finished operations.
   void retire();
   void check(ncclResult_t code, const char* call);
@@ -92,7 +105,7 @@ class NcclCommunicator final : public Communicator {
   std::vector<cudaEvent_t> resting_;  ///< events of operations that are done
   std::deque<Pending> pending_;       ///< in the order of their tickets, in which they finish
   Ticket last_ = 0, done_ = 0;
-  std::optional<std::pair<std::size_t, std::size_t>> marks_;
+  Marks marks_;
   std::array<std::pair<std::string, CommCounter>, kNumKinds> counters_;
 };
 

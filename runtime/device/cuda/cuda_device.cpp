@@ -22,7 +22,8 @@ constexpr double kGiB = 1 << 30;
 
 }  // namespace
 
-CudaDevice::CudaDevice(int ordinal) : ordinal_(ordinal) {
+CudaDevice::CudaDevice(int ordinal, bool tf32) : ordinal_(ordinal) {
+  queue_.tf32 = tf32;
   DML_CUDA(cudaSetDevice(ordinal));
   DML_CUDA(cudaStreamCreateWithFlags(&queue_.stream, cudaStreamNonBlocking));
   for (Step& step : steps_) {
@@ -240,7 +241,9 @@ std::unique_ptr<Communicator> CudaDevice::make_world(Communicator& host, const C
 
 namespace dml {
 
-std::unique_ptr<Device> make_cuda_device(int ordinal) { return std::make_unique<cuda::CudaDevice>(ordinal); }
+std::unique_ptr<Device> make_cuda_device(int ordinal, bool tf32) {
+  return std::make_unique<cuda::CudaDevice>(ordinal, tf32);
+}
 
 namespace {
 

@@ -21,7 +21,7 @@ namespace dml::cuda {
 class CudaDevice final : public Device {
  public:
   /// Sets the calling thread's current GPU, whose rank's thread it is to be. Throws DeviceError.
-  explicit CudaDevice(int ordinal);
+  CudaDevice(int ordinal, bool tf32);
   ~CudaDevice() override;
 
   const char* name() const override { return "cuda"; }

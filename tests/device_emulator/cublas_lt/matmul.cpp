@@ -101,6 +101,7 @@ void run_batch(const Product& p, std::int64_t batch) {
   const Operation& op = problem.operation;
   const Epilogue what = epilogue_of(problem);
   Matrix a = matrix_of(problem.a, p.a, batch), b = matrix_of(problem.b, p.b, batch);
+  a.is_tf32 = b.is_tf32 = op.compute_type == CUBLAS_COMPUTE_32F_FAST_TF32;
   if (op.trans_a == CUBLAS_OP_T) a = a.transposed();
   if (op.trans_b == CUBLAS_OP_T) b = b.transposed();
   std::vector<float> sums(static_cast<std::size_t>(problem.rows() * problem.cols()));
@@ -230,6 +231,7 @@ cublasStatus_t read_scales(Product& p, const void* alpha, const void* beta) {
 }
 
 cublasStatus_t submit(const Product& p, cudaStream_t stream) {
+  if (p.problem.operation.compute_type == CUBLAS_COMPUTE_32F_FAST_TF32) count("cublasLtMatmul.tf32");
   const auto work = [p] {
     for (std::int64_t batch = 0; batch < p.problem.batches(); ++batch) run_batch(p, batch);
   };

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/bf16.h"
+#include "tests/device_emulator/tf32.h"
 
 namespace dml::emulator::blas {
 
@@ -78,7 +79,10 @@ void store(void* data, std::int64_t type, std::int64_t at, float value) {
   }
 }
 
-float Matrix::get(std::int64_t i, std::int64_t j) const { return load(data, type, i * row_step + j * col_step); }
+float Matrix::get(std::int64_t i, std::int64_t j) const {
+  const float value = load(data, type, i * row_step + j * col_step);
+  return is_tf32 ? to_tf32(value) : value;
+}
 void Matrix::set(std::int64_t i, std::int64_t j, float value) const {
   store(data, type, i * row_step + j * col_step, value);
 }

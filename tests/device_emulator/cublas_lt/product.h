@@ -15,10 +15,11 @@ struct Matrix {
   std::int64_t cols;
   std::int64_t row_step;
   std::int64_t col_step;
+  bool is_tf32 = false;  ///< read as such
 
   float get(std::int64_t i, std::int64_t j) const;
   void set(std::int64_t i, std::int64_t j, float value) const;
-  Matrix transposed() const { return {data, type, cols, rows, col_step, row_step}; }
+  Matrix transposed() const { return {data, type, cols, rows, col_step, row_step, is_tf32}; }
 };
 
 float load(const void* data, std::int64_t type, std::int64_t at);

@@ -64,7 +64,7 @@ cudnnStatus_t read_geometry(Geometry& g, cudnnTensorDescriptor_t x, cudnnFilterD
 
 /// Plain float32 products where TF32 is not allowed: the default math type of float32 data would use TF32.
 void check_math(const Geometry& g) {
-  if (g.x.type == CUDNN_DATA_FLOAT && g.convolution.math_type != CUDNN_FMA_MATH && !is_set("EMULATOR_ALLOW_TF32")) {
+  if (uses_tf32(g) && !is_set("EMULATOR_ALLOW_TF32")) {
     violation(
         "cudnn: a float32 convolution without CUDNN_FMA_MATH may use TF32, which is not allowed "
         "(EMULATOR_ALLOW_TF32=1 allows it)");
@@ -184,6 +184,7 @@ cudnnStatus_t submit(cudnnHandle_t handle, const Geometry& g, const Call& call) 
   };
   std::vector<Range> ranges{range(call.x, extent(g.x)), range(call.w, extent(g.w)), range(call.y, extent(g.y))};
   if (needed > 0) ranges.push_back(writes(call.workspace, needed));
+  if (uses_tf32(g)) count((std::string(call.api) + ".tf32").c_str());
   const auto work = [g, call, alpha, beta, needed] {
     if (needed > 0) std::memset(call.workspace, 0xff, needed);  // whoever shares it at this time sees it
     run(g, call, alpha, beta);

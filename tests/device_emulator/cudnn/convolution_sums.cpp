@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/bf16.h"
+#include "tests/device_emulator/tf32.h"
 
 namespace dml::emulator::dnn {
 
@@ -12,6 +13,12 @@ namespace {
 float load(const void* data, cudnnDataType_t type, std::int64_t at) {
   if (type == CUDNN_DATA_BFLOAT16) return to_float(static_cast<const bf16*>(data)[at]);
   return static_cast<const float*>(data)[at];
+}
+
+/// An operand, as the multiplication sees it.
+float factor(const Geometry& g, const void* data, std::int64_t at) {
+  const float value = load(data, g.x.type, at);
+  return uses_tf32(g) ? to_tf32(value) : value;
 }
 
 /// data[at] = alpha · sum + beta · data[at]
@@ -28,12 +35,12 @@ void blend(void* data, cudnnDataType_t type, std::int64_t at, double sum, float 
 /// One plane of a tensor, packed.
 class Planes {
  public:
-  Planes(const cudnnTensorStruct& tensor, const void* data) : tensor_(tensor), data_(data) {}
+  Planes(const Geometry& g, const cudnnTensorStruct& tensor, const void* data) : g_(g), tensor_(tensor), data_(data) {}
 
   std::vector<float> read(std::int64_t n, std::int64_t c) const {
     std::vector<float> plane;
     plane.reserve(static_cast<std::size_t>(tensor_.dims[2] * tensor_.dims[3]));
-    for_each_place(n, c, [&](std::int64_t at) { plane.push_back(load(data_, tensor_.type, at)); });
+    for_each_place(n, c, [&](std::int64_t at) { plane.push_back(factor(g_, data_, at)); });
     return plane;
   }
   void blend_in(std::int64_t n, std::int64_t c, const std::vector<double>& sums, float alpha, float beta) const {
@@ -51,6 +58,7 @@ class Planes {
     }
   }
 
+  const Geometry& g_;
   const cudnnTensorStruct& tensor_;
   const void* data_;
 };
@@ -102,7 +110,7 @@ std::int64_t places(const cudnnConvolutionStruct& convolution, std::int64_t inpu
 
 void forward(const Geometry& g, void* y, const void* x, const void* w, float alpha, float beta) {
   const auto [K, C, R, S] = g.w.dims;
-  const Planes inputs(g.x, x), outputs(g.y, y);
+  const Planes inputs(g, g.x, x), outputs(g, g.y, y);
   for (std::int64_t n = 0; n < g.x.dims[0]; ++n) {
     std::vector<std::vector<float>> planes;
     for (std::int64_t c = 0; c < g.x.dims[1]; ++c) planes.push_back(inputs.read(n, c));
@@ -110,7 +118,7 @@ void forward(const Geometry& g, void* y, const void* x, const void* w, float alp
       std::vector<double> sums(static_cast<std::size_t>(g.y.dims[2] * g.y.dims[3]));
       for (std::int64_t tap = 0; tap < C * R * S; ++tap) {
         const std::int64_t c = tap / (R * S), r = tap / S % R, s = tap % S;
-        const double weight = load(w, g.w.type, weight_at(g, k, c, r, s));
+        const double weight = factor(g, w, weight_at(g, k, c, r, s));
         const auto& plane = planes[static_cast<std::size_t>(input_channel(g, k, c))];
         for_each_pair(g, r, s, [&](std::int64_t to, std::int64_t from) { sums[to] += weight * plane[from]; });
       }
@@ -121,7 +129,7 @@ void forward(const Geometry& g, void* y, const void* x, const void* w, float alp
 
 void backward_data(const Geometry& g, void* dx, const void* dy, const void* w, float alpha, float beta) {
   const auto [K, C, R, S] = g.w.dims;
-  const Planes results(g.x, dx), gradients(g.y, dy);
+  const Planes results(g, g.x, dx), gradients(g, g.y, dy);
   const auto places_of_x = static_cast<std::size_t>(g.x.dims[2] * g.x.dims[3]);
   for (std::int64_t n = 0; n < g.x.dims[0]; ++n) {
     std::vector<std::vector<double>> sums(static_cast<std::size_t>(g.x.dims[1]), std::vector<double>(places_of_x));
@@ -129,7 +137,7 @@ void backward_data(const Geometry& g, void* dx, const void* dy, const void* w, f
       const std::vector<float> gradient = gradients.read(n, k);
       for (std::int64_t tap = 0; tap < C * R * S; ++tap) {
         const std::int64_t c = tap / (R * S), r = tap / S % R, s = tap % S;
-        const double weight = load(w, g.w.type, weight_at(g, k, c, r, s));
+        const double weight = factor(g, w, weight_at(g, k, c, r, s));
         auto& plane = sums[static_cast<std::size_t>(input_channel(g, k, c))];
         for_each_pair(g, r, s, [&](std::int64_t from, std::int64_t to) { plane[to] += weight * gradient[from]; });
       }
@@ -142,7 +150,7 @@ void backward_data(const Geometry& g, void* dx, const void* dy, const void* w, f
 
 void backward_filter(const Geometry& g, void* dw, const void* dy, const void* x, float alpha, float beta) {
   const auto [K, C, R, S] = g.w.dims;
-  const Planes inputs(g.x, x), gradients(g.y, dy);
+  const Planes inputs(g, g.x, x), gradients(g, g.y, dy);
   std::vector<double> sums(static_cast<std::size_t>(extent(g.w)));
   for (std::int64_t n = 0; n < g.x.dims[0]; ++n) {
     std::vector<std::vector<float>> planes;

@@ -12,6 +12,11 @@ struct Geometry {
   cudnnConvolutionStruct convolution;
 };
 
+/// Whether operands are rounded to TF32, as they may be where the math type does not forbid it.
+inline bool uses_tf32(const Geometry& geometry) {
+  return geometry.x.type == CUDNN_DATA_FLOAT && geometry.convolution.math_type != CUDNN_FMA_MATH;
+}
+
 /// Output places along a spatial dim (0: H, 1: W).
 std::int64_t places(const cudnnConvolutionStruct& convolution, std::int64_t input, std::int64_t kernel, int dim);
 

@@ -116,6 +116,13 @@ int injected(const char* api) {
   return failure->value == "skip" ? kLeftOut : std::atoi(failure->value.c_str());
 }
 
+void count(const char* what) {
+  auto& all = injection();
+  if (!all.active) return;
+  const std::lock_guard lock(all.mutex);
+  ++all.calls[what];
+}
+
 bool injected_async(const char* api) {
   auto& all = injection();
   if (!all.active) return false;

@@ -152,6 +152,27 @@ inline void all_gather_joins_uneven_shards(const World& world) {
   }
 }
 
+inline void all_gather_parts_joins_what_is_made(const World& world) {
+  Communicator& comm = world.comm;
+  const std::vector<std::int64_t> counts = uneven_counts(comm.size(), 7);
+  const std::int64_t own = counts[static_cast<std::size_t>(comm.rank())];
+  constexpr int kParts = 3;
+  const auto whole = values_of<float>(comm.rank(), own);
+  std::vector<float> mine(whole.size(), -1.0f);
+  std::vector<float> out(static_cast<std::size_t>(total(counts)), -1.0f);
+  const auto make = [&](int part) {
+    const std::int64_t begin = part_begin(own, kParts, part);
+    std::copy_n(whole.begin() + begin, part_begin(own, kParts, part + 1) - begin, mine.begin() + begin);
+  };
+  comm.wait(comm.all_gather_parts(view_of(out), view_of(mine), counts, kParts, make));
+  std::int64_t place = 0;
+  for (int r = 0; r < comm.size(); ++r) {
+    for (std::int64_t i = 0; i < counts[static_cast<std::size_t>(r)]; ++i, ++place) {
+      require_equal(world, out[static_cast<std::size_t>(place)], value_of<float>(r, i), "all_gather_parts", place);
+    }
+  }
+}
+
 template <typename T>
 void reduce_scatter_of(const World& world, std::int64_t base, bool in_place) {
   Communicator& comm = world.comm;
@@ -377,6 +398,7 @@ inline const std::vector<WorldBody>& world_bodies() {
   static const std::vector<WorldBody> bodies = {
       {"all_reduce_sums_in_rank_order", all_reduce_sums_in_rank_order},
       {"all_gather_joins_uneven_shards", all_gather_joins_uneven_shards},
+      {"all_gather_parts_joins_what_is_made", all_gather_parts_joins_what_is_made},
       {"reduce_scatter_keeps_own_part", reduce_scatter_keeps_own_part},
       {"broadcast_from_every_root", broadcast_from_every_root},
       {"barrier_waits_for_all", barrier_waits_for_all},

@@ -60,6 +60,14 @@ TEST(ChooseDevice, TakesTheCpuWhereItIsAskedFor) {
   EXPECT_EQ(chosen.note, "");
 }
 
+TEST(ChooseDevice, TheCpuRefusesTf32) {
+  const auto world = std::move(make_thread_world(1, {}).front());
+  EXPECT_THROW(choose_device("cpu", *world, true), DeviceError);
+  if (count_gpus().count == 0) {
+    EXPECT_THROW(choose_device("auto", *world, true), DeviceError);
+  }
+}
+
 TEST(ChooseDevice, CudaIsAGpuOrAnError) {
   const auto world = std::move(make_thread_world(1, {}).front());
   if (count_gpus().count > 0) {

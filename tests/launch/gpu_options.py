@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""Options that change what GPUs are asked for: --tf32 rounds products, which nothing else does, and --gather-parts divides
+the all-gathers behind products.
+
+    tests/launch/gpu_options.py --binary build/bin/dmltrain --emulator build/emulator
+
+Runs on the emulated GPU, which counts calls, and those in TF32 apart; it rounds their operands, and ends a process that
+asks for TF32 where it is not allowed.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "parity"))
+import runner
+
+STEPS = 3
+VIOLATION, USAGE, DEVICE = 86, 2, 5
+# TF32 rounds operands by 2^-11 at most. What that makes of a loss is a sum of many such errors of either sign: above
+# the rounding of f32 by far, and below what a product of half its width would do.
+LEAST, MOST = 1e-7, 5e-3
+# A model, and which of the calls that it makes compute in TF32 where they may.
+MODELS = {
+    "gpt_tiny.ts17": ["cublasLtMatmul"],
+    "resnet_tiny.ts17": ["cublasLtMatmul", "cudnnConvolutionForward", "cudnnConvolutionBackwardData",
+                         "cudnnConvolutionBackwardFilter"],
+}  # fmt: skip
+
+GATHERS = ["--device", "cuda", "--t", "3", "--tensor-mode", "gather", "--gather-parts"]
+PARTS, RANKS = 4, 3
+# Parts are products of other shapes, whose sums cublasLt may take in another order.
+ROUNDING = 1e-6
+
+
+class Run:
+    """A training: how it ended, its losses, and how often each call was made."""
+
+    def __init__(self, arguments, model, options, told):
+        files = [runner.FIXTURES / f"{model}.onnx", runner.FIXTURES / f"{model}.safetensors"]
+        with tempfile.TemporaryDirectory() as folder:
+            counts = Path(folder) / "counts"
+            environment = runner.ENVIRONMENT | runner.emulated(arguments.emulator, model) | told
+            command = [arguments.binary, "--model", files[0], "--data", files[1], "--steps", STEPS, "--run", f"{folder}/run",
+                       *options]  # fmt: skip
+            self.ended = subprocess.run([str(part) for part in command], env=environment | {"EMULATOR_COUNT": str(counts)},
+                                        capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)  # fmt: skip
+            done = self.ended.returncode == 0
+            self.losses = runner.losses(f"{folder}/run") if done else []
+            self.calls = dict(line.split() for line in counts.read_text().splitlines()) if done and counts.exists() else {}
+
+    def why_not(self, code, text):
+        """Why it did not end with this code and these words in one line, or None."""
+        lines = self.ended.stderr.strip().splitlines()
+        if self.ended.returncode == code and len(lines) == 1 and text in lines[0]:
+            return None
+        return f"exit code {self.ended.returncode}, not {code} with '{text}': {self.ended.stderr.strip()[-300:]}"
+
+
+def calls_of(run, name):
+    return int(run.calls.get(name, 0))
+
+
+def why_wrong_parts(whole, parts):
+    """What is wrong with two runs whose all-gathers go as one and in PARTS parts, or None."""
+    for run in (whole, parts):
+        if run.ended.returncode != 0:
+            return f"exit code {run.ended.returncode}: {run.ended.stderr.strip()[-300:]}"
+    # A gather is a call of all ranks, or where shards are uneven a broadcast from each.
+    gathers = calls_of(whole, "ncclAllGather") + calls_of(whole, "ncclBroadcast") // RANKS
+    divided = calls_of(parts, "ncclBroadcast") - calls_of(whole, "ncclBroadcast")
+    if gathers == 0 or divided <= 0:
+        return f"{gathers} gathers, and {divided} more broadcasts where they are divided"
+    products = calls_of(parts, "cublasLtMatmul") - calls_of(whole, "cublasLtMatmul")
+    if products <= 0 or products % (PARTS - 1) != 0:
+        return f"{products} more products, no multiple of {PARTS - 1}"
+    off = max(abs(a - b) / abs(a) for a, b in zip(whole.losses, parts.losses))
+    return None if off < ROUNDING else f"the losses differ by {off:.2g}"
+
+
+def why_wrong_modes(plain, rounded, calls):
+    """What is wrong with the calls or losses of two runs, one without and one with --tf32, or None."""
+    for run in (plain, rounded):
+        if run.ended.returncode != 0:
+            return f"exit code {run.ended.returncode}: {run.ended.stderr.strip()[-300:]}"
+    asked = [name for name in plain.calls if name.endswith(".tf32")]
+    if asked:
+        return f"{asked} without --tf32"
+    for call in calls:
+        if rounded.calls.get(call) is None or rounded.calls.get(call + ".tf32") != rounded.calls[call]:
+            return f"{rounded.calls.get(call + '.tf32', 0)} of {rounded.calls.get(call, 0)} {call} are TF32"
+    off = max(abs(a - b) / abs(a) for a, b in zip(plain.losses, rounded.losses))
+    return None if LEAST < off < MOST else f"the losses differ by {off:.2g}, not by {LEAST:g} to {MOST:g}"
+
+
+def results(arguments):
+    """Name and fault, or None, of each check."""
+    cuda, rounds, allowed = ["--device", "cuda"], ["--tf32"], {"EMULATOR_ALLOW_TF32": "1"}
+    for model, calls in MODELS.items():
+        plain = Run(arguments, model, cuda, {})
+        yield f"{model} in TF32", why_wrong_modes(plain, Run(arguments, model, cuda + rounds, allowed), calls)
+        yield f"{model} asks for it", Run(arguments, model, cuda + rounds, {}).why_not(VIOLATION, "TF32")
+    model = next(iter(MODELS))
+    whole = Run(arguments, model, [*GATHERS, 1], {})
+    yield "gathered in parts", why_wrong_parts(whole, Run(arguments, model, [*GATHERS, PARTS], {}))
+    yield "--device cpu", Run(arguments, model, ["--device", "cpu", *rounds], {}).why_not(USAGE, "--tf32")
+    yield "no GPU", Run(arguments, model, rounds, {"EMULATOR_DEVICES": "0"}).why_not(DEVICE, "--tf32")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--binary", default=runner.BINARY, type=Path)
+    parser.add_argument("--emulator", default=runner.ROOT / "build" / "emulator", type=Path)
+    arguments = parser.parse_args()
+    arguments.binary, arguments.emulator = arguments.binary.resolve(), arguments.emulator.resolve()
+    if not (arguments.emulator / "libcudart.so.13").is_file():
+        print(f"skipped: {arguments.emulator} holds no emulated GPU: this build is one without CUDA")
+        return 77
+    os.chdir(runner.ROOT)
+    wrong = 0
+    for name, why in results(arguments):
+        wrong += why is not None
+        print(f"{'OFF' if why else 'ok '} {name}{': ' + why if why else ''}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
