@@ -3,7 +3,10 @@
 follows, and the bound that the roofline of a data sheet sets. Nothing here was timed.
 
     benchmarks/kernels/ptxas_table.py --check              spills and registers over the budget end with 1
-    benchmarks/kernels/ptxas_table.py --write FILE.md      the table, for all architectures of ARCHS or those of --archs
+    benchmarks/kernels/ptxas_table.py --write FILE.md      the table, for all architectures
+
+What ptxas said is kept in --cache, by source. The table that was written last says of which sources it is: where it is of
+those that are here, --check reads it and compiles nothing.
 """
 
 import argparse
@@ -23,6 +26,8 @@ SOURCES = ROOT / "kernels" / "cuda"
 ARCHS = ("sm_80", "sm_90", "sm_100")
 FLAGS = ["-std=c++20", "--expt-relaxed-constexpr", "-O3", f"-I{ROOT}", "-cubin", "-Xptxas", "-v", "-o", "/dev/null"]
 SKIPPED = 77
+TABLE = ROOT / "benchmarks" / "kernels" / "cuda.md"
+STAMP = "Of sources with the hash "
 
 
 class Gpu:
@@ -110,16 +115,41 @@ def all_kernels(nvcc, arch, cache):
         return {source.stem: parse(report) for source, report in zip(sources, reports)}
 
 
-def failures(kernels_of):
+def hash_of_sources():
+    """Of all that a kernel is made of, comments and blanks left out, and of how it is compiled."""
+    files = [path for pattern in ("*.h", "cuda/*.h", "cuda/*.cu*", "cuda/device/*") for path in ROOT.glob(f"kernels/{pattern}")]
+    text = " ".join(FLAGS[:3] + list(ARCHS)).encode()
+    for path in sorted(files):
+        code = re.sub(rb"//.*", b"", path.read_bytes())
+        text += path.name.encode() + b"".join(code.split())
+    return hashlib.sha256(text).hexdigest()[:32]
+
+
+def read_table(path):
+    """The kernels of a written table by architecture, where it is of the sources that are here, or None."""
+    text = path.read_text()
+    if f"{STAMP}{hash_of_sources()}" not in text:
+        return None
+    kernels_by_arch = {}
+    for section in text.split("## All kernels, ")[1:]:
+        kernels_of = kernels_by_arch.setdefault(section.split()[0], {})
+        for stem, name, registers, shared, stack, spilled in re.findall(
+                r"(?m)^\| (\w+) \| `(\w+)` \| \d+ \| (\d+) \| \d+ \| ([\d,]+) \| (\d+) \| (\d+) \|$", section):
+            kernel = Kernel(name, int(registers), int(shared.replace(",", "")), int(stack), int(spilled))
+            kernels_of.setdefault(stem, []).append(kernel)
+    return kernels_by_arch if set(kernels_by_arch) == set(ARCHS) else None
+
+
+def failures(arch, kernels_of):
     """A line for each kernel that spills or takes more registers than its budget."""
     lines = []
     for stem, kernels in kernels_of.items():
         for kernel in kernels:
             budget = BUDGETS.get(kernel.template(), DEFAULT_BUDGET)
             if kernel.spill_bytes:
-                lines.append(f"{stem}: {kernel.name} spills {kernel.spill_bytes} bytes")
+                lines.append(f"{arch}, {stem}: {kernel.name} spills {kernel.spill_bytes} bytes")
             if kernel.registers > budget:
-                lines.append(f"{stem}: {kernel.name} takes {kernel.registers} registers, its budget is {budget}")
+                lines.append(f"{arch}, {stem}: {kernel.name} takes {kernel.registers} registers, its budget is {budget}")
     for name in [*BUDGETS, *(cost.kernel for cost in COSTS)]:
         if not any(kernel.template() == name for kernels in kernels_of.values() for kernel in kernels):
             lines.append(f"kernel_costs.py names {name}, which is no kernel")
@@ -154,7 +184,8 @@ def document(kernels_by_arch, version):
     lines = ["# CUDA kernels: what they ask of a GPU", "",
              f"Written by `benchmarks/kernels/ptxas_table.py` from the reports of ptxas ({version}). Nothing on this page",
              "was timed: no kernel of this project has run on a GPU. Occupancy and bounds are what data sheets allow. The test",
-             "`cuda.registers` holds the kernels of sm_80 to their budgets, and to spill nothing; other architectures are shown.", ""]
+             "`cuda.registers` holds the kernels of all three architectures to their budgets, and to spill nothing.",
+             f"{STAMP}{hash_of_sources()}.", ""]
     lines += ["## Costs at the sizes of GPT-2 124M", "",
               "f32, of the sizes in `kernel_costs.py`; MB moved and MFLOP are of one launch, registers and shared memory",
               "(static and dynamic, KB) of sm_80. Bounds are µs at the peaks of the data sheets: "
@@ -172,24 +203,26 @@ def document(kernels_by_arch, version):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--check", action="store_true", help="end with 1 where a kernel of sm_80 breaks its budget")
+    parser.add_argument("--check", action="store_true", help="end with 1 where a kernel breaks its budget")
     parser.add_argument("--write", metavar="FILE", type=pathlib.Path)
-    parser.add_argument("--archs", nargs="+", default=ARCHS, metavar="ARCH", help=f"{ARCHS[0]} is always among them")
     parser.add_argument("--nvcc", default=os.environ.get("DML_NVCC", "nvcc"))
     parser.add_argument("--cache", type=pathlib.Path, default=ROOT / "build" / "ptxas")
     args = parser.parse_args()
-    if shutil.which(args.nvcc) is None:
+    kernels_by_arch = None if args.write else read_table(TABLE)
+    if kernels_by_arch is not None:
+        print(f"{TABLE.name} is of these sources")
+    elif shutil.which(args.nvcc) is None:
         print(f"{args.nvcc} is not here: nothing was compiled")
         return SKIPPED
-    archs = dict.fromkeys([ARCHS[0], *(args.archs if args.write else ())])
-    kernels_by_arch = {arch: all_kernels(args.nvcc, arch, args.cache) for arch in archs}
+    else:
+        kernels_by_arch = {arch: all_kernels(args.nvcc, arch, args.cache) for arch in ARCHS}
     if args.write:
         version = subprocess.run([args.nvcc, "--version"], text=True, capture_output=True, check=True).stdout
         release = re.search(r"release .*", version).group(0)
         args.write.write_text(document(kernels_by_arch, f"CUDA {release}"))
     if args.check:
-        lines = failures(kernels_by_arch[ARCHS[0]])
-        print("\n".join(lines) or f"{sum(map(len, kernels_by_arch[ARCHS[0]].values()))} kernels keep their budgets")
+        lines = [line for arch, kernels_of in kernels_by_arch.items() for line in failures(arch, kernels_of)]
+        print("\n".join(lines) or f"the kernels of {', '.join(kernels_by_arch)} keep their budgets and spill nothing")
         return 1 if lines else 0
     return 0
 

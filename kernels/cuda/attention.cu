@@ -177,9 +177,10 @@ __device__ __forceinline__ void store_results(TokenRows<T> rows, std::int64_t fi
 }
 
 /// The score with its mask; -inf where the query does not see the key or one of both is padding.
-__device__ __forceinline__ float masked(float score, const AttentionShape& shape, const float* mask, std::int64_t query,
-                                        std::int64_t key) {
-  if (query >= shape.queries || key >= shape.keys || (shape.causal && key > query)) return -INFINITY;
+__device__ __forceinline__ float masked(float score, const AttentionShape& shape, const float* mask, int query,
+                                        int key) {
+  const bool exists = query < static_cast<int>(shape.queries) && key < static_cast<int>(shape.keys);
+  if (!exists || (shape.causal && key > query)) return -INFINITY;
   return mask == nullptr ? score : score + mask[query * shape.mask_strides[2] + key * shape.mask_strides[3]];
 }
 
@@ -207,7 +208,7 @@ __global__ void __launch_bounds__(kAttentionThreads)
   const TokenRows<const T> v_head{head_of(v, shape.keys, at, width), v.stride};
   const float* const mask = mask_of(shape, at);
   const std::int64_t first = at.tile * Tiles::kRows;
-  const std::int64_t first_of_thread = first + row_thread() * kRows;
+  const int first_of_thread = static_cast<int>(first) + row_thread() * kRows;  // tokens are fewer than 2^31
 
   load_tile<Tiles::kRows, Tiles>(queries, q_head, first, shape.queries, width, packed, shape.scale);
   RowResults<Tiles> results = {};
@@ -218,21 +219,18 @@ __global__ void __launch_bounds__(kAttentionThreads)
     sum[r] = 0;
   }
 
-  const std::int64_t seen = shape.causal ? min(shape.keys, first + Tiles::kRows) : shape.keys;
-  for (std::int64_t key = 0; key < seen; key += Tiles::kColumns) {
+  const auto seen = static_cast<int>(shape.causal ? min(shape.keys, first + Tiles::kRows) : shape.keys);
+  for (int key = 0; key < seen; key += Tiles::kColumns) {
     load_tile<Tiles::kColumns, Tiles>(others, k_head, key, shape.keys, width, packed, 1.0f);
     __syncthreads();
     float scores[kRows][kColumns];
     multiply_rows<Tiles>(scores, queries, others);
-    __syncthreads();
-    load_tile<Tiles::kColumns, Tiles>(others, v_head, key, shape.keys, width, packed, 1.0f);
-
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
       float greatest = maximum[r];
 #pragma unroll
       for (int c = 0; c < kColumns; ++c) {
-        const std::int64_t column = key + column_thread() + c * kColumnThreads;
+        const int column = key + column_thread() + c * kColumnThreads;
         scores[r][c] = masked(scores[r][c], shape, mask, first_of_thread + r, column);
         greatest = fmaxf(greatest, scores[r][c]);
       }
@@ -251,6 +249,9 @@ __global__ void __launch_bounds__(kAttentionThreads)
       for (int w = 0; w < Tiles::kWidthOfThread; ++w) results[r][w] *= shrink;
     }
     __syncthreads();
+    // Not before: the scores' registers are free now.
+    load_tile<Tiles::kColumns, Tiles>(others, v_head, key, shape.keys, width, packed, 1.0f);
+    __syncthreads();
     add_weighted_rows<Tiles>(results, weights, others);
     __syncthreads();
   }
@@ -260,7 +261,7 @@ __global__ void __launch_bounds__(kAttentionThreads)
   for (int r = 0; r < kRows; ++r) {
     const float total = reduce_lanes<kColumnThreads>(Sum{}, sum[r]);
     inverse[r] = total == 0.0f ? 0.0f : 1.0f / total;
-    const std::int64_t query = first_of_thread + r;
+    const int query = first_of_thread + r;
     if (column_thread() == 0 && query < shape.queries) {
       lse[(at.batch * shape.heads + at.head) * shape.queries + query] = maximum[r] + logf(total);
     }
@@ -348,8 +349,8 @@ __global__ void __launch_bounds__(kAttentionThreads, kGradBlocks)
       for (int c = 0; c < kColumns; ++c) {
         const int row_of_tile = row_thread() * kRows + r;
         const int column_of_tile = column_thread() + c * kColumnThreads;
-        const std::int64_t query = kOwnsKeys ? column + column_of_tile : first + row_of_tile;
-        const std::int64_t key = kOwnsKeys ? first + row_of_tile : column + column_of_tile;
+        const auto query = static_cast<int>(kOwnsKeys ? column + column_of_tile : first + row_of_tile);
+        const auto key = static_cast<int>(kOwnsKeys ? first + row_of_tile : column + column_of_tile);
         const float score = masked(scores[r][c], shape, mask, query, key);
         const bool exists = query < shape.queries;
         const float lse = exists ? with.lse[statistics + query] : 0.0f;

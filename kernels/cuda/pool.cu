@@ -9,6 +9,7 @@ namespace dml::cuda {
 namespace pooling {
 
 inline constexpr int kThreads = 256;
+inline constexpr int kBlocksOfSm = 4;  ///< of a multiprocessor, which keeps half of its warps
 
 struct Range {
   std::int64_t begin, end;
@@ -114,7 +115,7 @@ __global__ void __launch_bounds__(kThreads) average_pool(T* y, const T* x, PoolG
 }
 
 template <typename T>
-__global__ void __launch_bounds__(kThreads) average_pool_grad(T* dx, const T* dy, PoolGeometry g) {
+__global__ void __launch_bounds__(kThreads, kBlocksOfSm) average_pool_grad(T* dx, const T* dy, PoolGeometry g) {
   const std::int64_t i = element();
   if (i >= g.planes * g.in[0] * g.in[1]) return;
   const Place place(i, g.in);
@@ -123,8 +124,9 @@ __global__ void __launch_bounds__(kThreads) average_pool_grad(T* dx, const T* dy
   const Range columns = places_over(place.w, 1, g);
   float sum = 0;
   for (std::int64_t row = rows.begin; row < rows.end; ++row) {
+    const Side side(row, 0, g);
     for (std::int64_t column = columns.begin; column < columns.end; ++column) {
-      sum += to_float(plane[row * g.out[1] + column]) * share(Side(row, 0, g), Side(column, 1, g));
+      sum += to_float(plane[row * g.out[1] + column]) * share(side, Side(column, 1, g));
     }
   }
   dx[i] = from_float<T>(sum);
