@@ -19,8 +19,8 @@ dml_script_test(lint.format lint 300 1 tests/lint/format)
 dml_script_test(lint.shell lint 120 1 tests/lint/shell)
 dml_script_test(lint.tidy lint 1800 ${DML_CORES} tests/lint/tidy)
 if(DML_HAVE_CUDA)
-  # Compiles every kernel once more, and keeps what ptxas said.
-  dml_script_test(cuda.registers cuda 1800 1 ${DML_PYTHON} benchmarks/kernels/ptxas_table.py --check --nvcc ${DML_NVCC}
+  # Reads the table of the kernels; where that is of other sources, compiles every kernel again for each architecture.
+  dml_script_test(cuda.registers cuda 3600 1 ${DML_PYTHON} benchmarks/kernels/ptxas_table.py --check --nvcc ${DML_NVCC}
                   --cache ${CMAKE_BINARY_DIR}/ptxas)
   set_tests_properties(cuda.registers PROPERTIES LABELS "cuda;emulated")
 endif()
@@ -68,7 +68,13 @@ if(NOT DML_SANITIZE)
   dml_script_test(emulator.mutations emulated 600 ${DML_CORES} ${mutations} --draw 10 --at-least 0.9 --workers ${DML_CORES})
   dml_script_test(sanitize.emulated_address emulated_all 3600 ${DML_CORES} tests/sanitize/emulated_address)
   dml_script_test(sanitize.emulated_thread emulated_all 3600 ${DML_CORES} tests/sanitize/emulated_thread)
-  dml_script_test(parity.gpu gpu 900 1 ${parity} --suite gpu)
+  dml_script_test(parity.gpu gpu 3600 1 ${parity} --suite gpu)
+  if(DML_HAVE_CUDA)
+    set(on_gpu "(test -e /dev/nvidiactl || test -n \"$EMULATOR_KERNELS\" || exit 77) && exec")
+    dml_script_test(gpu.kernels gpu 600 1 sh -c "${on_gpu} $<TARGET_FILE:dml_test_kernels_cuda> --gtest_brief=1")
+    dml_script_test(gpu.operations gpu 600 1
+                    sh -c "${on_gpu} $<TARGET_FILE:dml_test_runtime> --gtest_brief=1 --gtest_filter='*/cuda_*'")
+  endif()
   dml_script_test(build.by_file slow 3600 ${DML_CORES} tests/lint/by_file)
   dml_script_test(parity.full slow 7200 ${DML_CORES} ${parity} --suite full)
   dml_script_test(parity.product slow 14400 ${DML_CORES} ${parity} --suite product)

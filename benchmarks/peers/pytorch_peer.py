@@ -7,6 +7,7 @@
 A layout is d,p,t: DistributedDataParallel, torch.distributed.pipelining and DTensor do the three axes.
 
 A step is forward, backward and AdamW in float32 on fixed random data; the result is the median after the warm-up steps.
+On GPUs products are not rounded to TF32, as PyTorch has it by default.
 """
 
 import argparse
@@ -32,6 +33,7 @@ def parse_arguments():
     parser.add_argument("--schedule", default="1f1b", choices=["gpipe", "1f1b"])
     parser.add_argument("--steps", type=int, default=20, help="that count, after the warm-up")
     parser.add_argument("--threads", type=int, help="of each process; default: cores / processes, at least 1")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="cuda: a GPU for each process")
     parser.add_argument("--dtype", default="fp32", choices=["fp32", "bf16"])
     parser.add_argument("--compile", action="store_true")
     arguments = parser.parse_args()
@@ -70,10 +72,12 @@ class Trainer:
 
     def __init__(self, arguments, mesh):
         self.kind, sizes = models.parse(arguments.model)
-        self.autocast = torch.autocast("cpu", dtype=torch.bfloat16, enabled=arguments.dtype == "bf16")
-        model = models.make_model(self.kind, sizes)
+        self.autocast = torch.autocast(arguments.device, dtype=torch.bfloat16, enabled=arguments.dtype == "bf16")
+        self.device = device_of(arguments)
+        model = models.make_model(self.kind, sizes).to(self.device)
         self.num_parameters = sum(p.numel() for p in model.parameters())
-        self.inputs, self.labels = models.make_batch(self.kind, sizes, arguments.batch // arguments.d)
+        batch = models.make_batch(self.kind, sizes, arguments.batch // arguments.d)
+        self.inputs, self.labels = (tensor.to(self.device) for tensor in batch)
         if arguments.t > 1:
             split_tensors(model, self.kind, mesh)
         if arguments.p > 1:
@@ -91,7 +95,7 @@ class Trainer:
 
         self.stage, self.last_stage = mesh.get_local_rank("p"), arguments.p - 1
         group = mesh["p"].get_group()
-        stage = pipelining.PipelineStage(self.model, self.stage, arguments.p, torch.device("cpu"), group=group)
+        stage = pipelining.PipelineStage(self.model, self.stage, arguments.p, self.device, group=group)
         kind = {"gpipe": pipelining.ScheduleGPipe, "1f1b": pipelining.Schedule1F1B}
         return kind[arguments.schedule](stage, n_microbatches=arguments.microbatches, loss_fn=models.loss)
 
@@ -114,6 +118,24 @@ class Trainer:
         self.optimizer.step()
 
 
+def device_of(arguments):
+    """The processor, or the GPU of this process, which becomes the current one."""
+    if arguments.device == "cpu":
+        return torch.device("cpu")
+    torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+    return torch.device("cuda", torch.cuda.current_device())
+
+
+def together(done):
+    """Waits for the device's work by `done`, then for the other processes."""
+
+    def wait():
+        done()
+        dist.barrier()
+
+    return wait
+
+
 def time_steps(step, num_steps, barrier):
     """Milliseconds of each step after the warm-up."""
     for _ in range(WARM_UP_STEPS):
@@ -134,10 +156,13 @@ def main():
     world = arguments.d * arguments.p * arguments.t
     torch.set_num_threads(arguments.threads or max(1, len(os.sched_getaffinity(0)) // world))
     torch.manual_seed(0)
-    mesh, barrier = None, lambda: None
+    on_gpus = arguments.device == "cuda"
+    device_of(arguments)
+    mesh, barrier = None, torch.cuda.synchronize if on_gpus else lambda: None
     if world > 1:
-        dist.init_process_group("gloo")
-        mesh, barrier = dist.device_mesh.init_device_mesh("cpu", extents, mesh_dim_names=tuple("dpt")), dist.barrier
+        dist.init_process_group("nccl" if on_gpus else "gloo")
+        mesh = dist.device_mesh.init_device_mesh(arguments.device, extents, mesh_dim_names=tuple("dpt"))
+        barrier = together(barrier)
     trainer = Trainer(arguments, mesh)
     times = time_steps(trainer.step, arguments.steps, barrier)
     if int(os.environ.get("RANK", 0)) == 0:

@@ -99,7 +99,7 @@ def main():
     fixtures = {stem: judge.Fixture(arguments.fixtures.resolve(), stem) for stem in stems}
     chosen = [cases.Case.parse(text) for text in arguments.case] or cases.SUITES[arguments.suite](fixtures)
     if arguments.suite == "gpu" and not arguments.emulator:
-        gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
+        gpus = runner.number_of_gpus()
         chosen = [case for case in chosen if case.world <= gpus]
         if gpus == 0:
             print("skipped: no GPU is here")

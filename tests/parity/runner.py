@@ -42,6 +42,13 @@ def emulated(folder, text):
     }
 
 
+def number_of_gpus():
+    """Those of this machine, or of the emulated one where tests/device_emulator/env was sourced."""
+    if "EMULATOR_KERNELS" in os.environ:
+        return int(os.environ.get("EMULATOR_DEVICES", "1"))
+    return len(list(Path("/dev").glob("nvidia[0-9]*")))
+
+
 def settings(variables):
     """Variables as they stand before a command in a shell."""
     return " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
