@@ -82,11 +82,11 @@ TEST(CommandLine, EveryOptionReachesConfig) {
           "--optimizer sgd --lr 0.1 "
           "--momentum 0.9 --nesterov "
           "--weight-decay 0.02 --no-decay *bias --clip 2 --lr-schedule cosine --warmup 5 --min-lr 0.01 "
-          "--seed 42 --threads 3 --isa avx2 --device cuda --cuda-graph --run r --checkpoint-every 6 --resume auto "
-          "--save s.onnx "
+          "--seed 42 --threads 3 --isa avx2 --device cuda --cuda-graph --tf32 --run r --checkpoint-every 6 --resume "
+          "auto --save s.onnx "
           "--dump "
           "d.safetensors "
-          "--comm thread --collectives library --deadline 12.5 --shape-link 50,2.5:t")
+          "--comm thread --collectives library --deadline 12.5 --gather-parts 3 --shape-link 50,2.5:t")
           .config;
   EXPECT_EQ(c.model.dims.at("N"), 4);
   EXPECT_EQ(c.model.dims.at("M"), 5);
@@ -118,6 +118,8 @@ TEST(CommandLine, EveryOptionReachesConfig) {
   EXPECT_EQ(c.isa, "avx2");
   EXPECT_EQ(c.device, "cuda");
   EXPECT_TRUE(c.cuda_graph);
+  EXPECT_TRUE(c.tf32);
+  EXPECT_EQ(c.gather_parts, 3);
   EXPECT_EQ(c.comm, "thread");
   EXPECT_EQ(c.collectives, "library");
   EXPECT_EQ(c.deadline_s, 12.5);
