@@ -89,12 +89,11 @@ void Compiler::bind_gathered_product(std::size_t at, int parts) {
   Communicator* const group = group_of(gather);
   const auto ticket = std::make_shared<Ticket>(0);
   const auto kernels = bind_product_parts(task(launched), in.num_elements(), parts);
-  const auto run = [group, ticket, kernels, out, in, counts, parts, post = at + 1] {
-    group->mark_next(2 * post, 2 * post + 1);
+  const auto run = [group, ticket, kernels, out, in, counts, parts] {
     *ticket = group->all_gather_parts(out, in, counts, parts,
                                       [&kernels](int part) { kernels[static_cast<std::size_t>(part)](); });
   };
-  program_.instructions_.push_back({SlotKind::launch, launched, run, {}, nullptr});
+  program_.instructions_.push_back({SlotKind::launch, launched, run, {}, group});
   program_.instructions_.push_back({SlotKind::post, posted, {}, [ticket] { return *ticket; }, group, true});
 }
 

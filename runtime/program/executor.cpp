@@ -170,6 +170,7 @@ const void* Executor::finish_step() {
 }
 
 void Executor::launch(const Instruction& instruction, std::size_t index) {
+  if (instruction.communicator != nullptr) instruction.communicator->mark_next(2 * (index + 1), 2 * (index + 1) + 1);
   device_.mark(2 * index);
   instruction.run();
   device_.mark(2 * index + 1);

@@ -24,7 +24,7 @@ struct Instruction {
   std::int32_t task = -1;
   Kernel run;                            ///< of launch
   std::function<Ticket()> post;          ///< of post
-  Communicator* communicator = nullptr;  ///< of post and wait
+  Communicator* communicator = nullptr;  ///< of post and wait, and of a launch that begins what is posted behind it
   bool is_begun = false;                 ///< a post whose operation the launch before it has begun, and marked
 };
 
