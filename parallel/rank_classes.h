@@ -75,7 +75,7 @@ IndexClasses tensor_classes(std::span<const SplitPlan* const> plans, int size);
 struct RankPlaces {
   /// Consecutive ranks of a block are joined by closer links than those of different blocks: hosts, nodes, racks.
   std::vector<int> blocks;
-  int ranks_per_host = 1;  ///< that share cores or links; 1: none do
+  int ranks_per_host = 1;  ///< that share cores; 1: none do
   /// By world rank: which kind of device it has, joined by which links of its own; empty: all the same.
   std::vector<int> devices = {};
 };

@@ -70,14 +70,16 @@ RankPlaces places_on(const Hardware& hardware, const Hosts& hosts, int world) {
   for (const LinkLevel& level : hardware.levels) places.blocks.push_back(level.ranks);
   if (!hardware.others.empty() || !hardware.links.empty()) places.devices = devices_of(hardware, world);
   if (hosts.are_shared()) places.ranks_per_host = hosts.ranks_per_host;
-  if (hosts.share_uplinks()) places.ranks_per_host = hosts.ranks_per_uplink;
   return places;
 }
 
 RankClasses classes_of(ModelLayout& layout, const Hardware& hardware, const Hosts& hosts) {
   const Placement placement = placement_of(layout.mesh(), layout.options());
-  RankClasses classes =
-      divided_by_places(layout.classes(), placement, places_on(hardware, hosts, layout.mesh().world_size()));
+  // Who is slowed by whom also depends on which of two things of the same time is first.
+  const bool is_by_order = hosts.share_uplinks() || hosts.overlap_slowdown > 1;
+  RankClasses classes = is_by_order ? RankClasses(layout.mesh())
+                                    : divided_by_places(layout.classes(), placement,
+                                                        places_on(hardware, hosts, layout.mesh().world_size()));
   if (classes.size() > kMostClasses) {
     throw UsageError(
         fmt::format("simulate --hardware plays one rank of each of up to {} classes of alike ranks: {} "

@@ -83,7 +83,6 @@ class ClassSimulation : public testing::TestWithParam<ClassCase> {
       devices.emplace_back(&hardware_.device_of(rank) == &hardware_, hardware_.link_ends_of(rank));
     places.devices = classes_by<std::pair<bool, std::vector<int>>>(devices).of;
     if (GetParam().hosts.are_shared()) places.ranks_per_host = GetParam().hosts.ranks_per_host;
-    if (GetParam().hosts.share_uplinks()) places.ranks_per_host = GetParam().hosts.ranks_per_uplink;
     return divided_by_places(layout_.classes(), placement_of(layout_.mesh(), layout_.options()), places);
   }
 
@@ -143,10 +142,9 @@ INSTANTIATE_TEST_SUITE_P(
         ClassCase{8, 4, 2, "dpt", 32, 4, "zb-h1", kEvenGpt, {16, 3}, {}, 4},
         ClassCase{8, 4, 2, "dpt", 34, 4, "1f1b", kUnevenGpt, {16, 3}, {16}, 32},
         ClassCase{16, 2, 2, "tdp", 32, 2, "1f1b", kEvenGpt, {12, 2.5}, {12}, 64},
-        // Links of their own: of two ranks, of two hosts. Links that the ranks of a host share.
+        // Links of their own: of two ranks, of two hosts.
         ClassCase{8, 4, 2, "dpt", 32, 4, "1f1b", kEvenGpt, {1, 1}, {8}, 32, {}, {}, {{{1, 1}, {9, 9}, {1e-3, 1e6}}}},
         ClassCase{8, 4, 2, "dpt", 32, 4, "zb-h1", kEvenGpt, {1, 1}, {8}, 12, {}, {}, {{{0, 7}, {8, 15}, {1e-3, 1e6}}}},
-        ClassCase{8, 4, 2, "dpt", 34, 4, "1f1b", kUnevenGpt, {1, 1, 0, 0, false, 1.3, 8, 1.5}, {8}, 32},
         // Devices of two kinds: of one replica, of one position of all, of a single rank.
         ClassCase{4, 4, 4, "dpt", 16, 4, "1f1b", kEvenGpt, {1, 1}, {16}, 8, {}, {16, 31}},
         ClassCase{4, 4, 4, "pdt", 21, 4, "zb-h1", kUnevenGpt, {1, 1}, {}, 64, {}, {16, 31}},

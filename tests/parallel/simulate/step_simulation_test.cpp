@@ -84,19 +84,19 @@ TEST(StepSimulation, MessagesShareTheLinksOfTheirHosts) {
 
 TEST(StepSimulation, TasksBesideCommunicationAreSlower) {
   const std::vector<RankTasks> ranks{
-      rank_of(0, {{sum_over_replicas(1), {}}, {compute(2), {}}, {compute(3), {}}, {compute(4), {0}}}),
-      rank_of(1, {{sum_over_replicas(1), {}}})};
+      rank_of(0, {{sum_over_replicas(1), {}}}),
+      rank_of(1, {{sum_over_replicas(1), {}}, {compute(2), {}}, {compute(3), {}}, {compute(4), {0}}})};
   Hosts hosts = kOwnCores;
   EXPECT_DOUBLE_EQ(simulate_step(ranks, Mesh(2, 1, 1), hosts, by_kind(1, 2.5)).seconds, 3.5);
   hosts.overlap_slowdown = 1.25;
   const SimulatedStep slowed = simulate_step(ranks, Mesh(2, 1, 1), hosts, by_kind(1, 2.5));
-  EXPECT_DOUBLE_EQ(slowed.timeline.spans[1].end, 1.25);
-  EXPECT_DOUBLE_EQ(slowed.timeline.spans[2].end, 2.5);
+  EXPECT_DOUBLE_EQ(slowed.timeline.spans[2].end, 1.25);
+  EXPECT_DOUBLE_EQ(slowed.timeline.spans[3].end, 2.5);
   EXPECT_DOUBLE_EQ(slowed.seconds, 3.5);
-  EXPECT_DOUBLE_EQ(slowed.parts[0].compute, 3);
-  EXPECT_DOUBLE_EQ(slowed.parts[0].core_wait, 0.5);
+  EXPECT_DOUBLE_EQ(slowed.parts[1].compute, 3);
+  EXPECT_DOUBLE_EQ(slowed.parts[1].core_wait, 0.5);
   const SimulatedStep partly = simulate_step(ranks, Mesh(2, 1, 1), hosts, by_kind(2, 2.5));
-  EXPECT_DOUBLE_EQ(partly.timeline.spans[1].end, 2.5);
+  EXPECT_DOUBLE_EQ(partly.timeline.spans[2].end, 2.5);
   EXPECT_DOUBLE_EQ(partly.seconds, 6.5) << "the second and the third run alone";
 }
 
