@@ -1,5 +1,7 @@
 #include "models/trainable.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "kernels/error.h"
@@ -166,7 +168,7 @@ void check_globs(const Graph& graph, std::span<const std::string> globs, const s
     const bool found = std::any_of(graph.values().begin(), graph.values().end(), [&](const Value& value) {
       return value.role == Role::parameter && matches_glob(glob, value.name);
     });
-    if (!found) throw ModelError(option + " " + glob + " matches no weight of the model");
+    if (!found) throw ModelError(fmt::format("{} {} matches no weight of the model", option, glob));
   }
 }
 

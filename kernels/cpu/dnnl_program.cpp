@@ -93,7 +93,7 @@ dnnl::primitive_attr DnnlProgram::attributes(float factor, bool accumulates) {
 }
 
 dnnl::memory DnnlProgram::temporary(const dnnl::memory::desc& desc) {
-  const dnnl::memory memory(desc, engine_, nullptr);
+  dnnl::memory memory(desc, engine_, nullptr);
   temporaries_.push_back({memory, workspace_bytes_});
   workspace_bytes_ += (desc.get_size() + kAlignment - 1) / kAlignment * kAlignment;
   workspace_ = nullptr;

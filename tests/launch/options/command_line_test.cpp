@@ -123,9 +123,10 @@ TEST(CommandLine, EveryOptionReachesConfig) {
   EXPECT_EQ(c.comm, "thread");
   EXPECT_EQ(c.collectives, "library");
   EXPECT_EQ(c.deadline_s, 12.5);
-  EXPECT_EQ(c.shaped_link->latency_us, 50);
-  EXPECT_EQ(c.shaped_link->gbit_per_s, 2.5);
-  EXPECT_EQ(c.shaped_link->axis, 't');
+  const ShapedLink link = c.shaped_link.value_or(ShapedLink{});
+  EXPECT_EQ(link.latency_us, 50);
+  EXPECT_EQ(link.gbit_per_s, 2.5);
+  EXPECT_EQ(link.axis, 't');
   const Config adam = parse("--beta1 0.8 --beta2 0.9 --eps 1e-6").config;
   // Written and read again, nothing is lost: `run` alone stays a comment.
   for (const OptionSpec& spec : option_table()) {
