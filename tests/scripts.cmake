@@ -59,13 +59,14 @@ if(NOT DML_SANITIZE)
   dml_script_test(launch.doctor_gpus emulated 300 2 ${DML_PYTHON} tests/launch/doctor.py --binary $<TARGET_FILE:dmltrain>
                   --emulator ${CMAKE_BINARY_DIR}/emulator)
   dml_script_test(emulator.mutable_kernels unit 60 1 ${DML_PYTHON} tests/device_emulator/checks/mutable_kernels_test.py)
-  # Faults and mutations: all of them, and some that the commit draws.
+  # Faults and mutations: all of them, and some that the commit draws. Of ten mutants where 95 % are known, 8 or more are
+  # known in 99 of 100 draws, 9 or more in 91.
   set(fault_sweep ${DML_PYTHON} tests/device_emulator/fault_sweep.py --build ${CMAKE_BINARY_DIR})
   set(mutations ${DML_PYTHON} tests/device_emulator/mutations.py --build ${CMAKE_BINARY_DIR})
   dml_script_test(emulator.fault_sweep_all emulated_all 7200 2 ${fault_sweep})
   dml_script_test(emulator.fault_sweep emulated 600 2 ${fault_sweep} --draw 12)
   dml_script_test(emulator.mutations_all emulated_all 7200 ${DML_CORES} ${mutations} --workers ${DML_CORES})
-  dml_script_test(emulator.mutations emulated 600 ${DML_CORES} ${mutations} --draw 10 --at-least 0.9 --workers ${DML_CORES})
+  dml_script_test(emulator.mutations emulated 600 ${DML_CORES} ${mutations} --draw 10 --at-least 0.8 --workers ${DML_CORES})
   dml_script_test(sanitize.emulated_address emulated_all 3600 ${DML_CORES} tests/sanitize/emulated_address)
   dml_script_test(sanitize.emulated_thread emulated_all 3600 ${DML_CORES} tests/sanitize/emulated_thread)
   dml_script_test(parity.gpu gpu 3600 1 ${parity} --suite gpu)
