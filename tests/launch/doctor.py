@@ -17,7 +17,6 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parents[1] / "parity"))
 import runner  # noqa: E402  (its folder is known only now)
 
-SKIPPED = 77
 TIME_LIMIT_S = 120
 CHECK_FAILED, USAGE = 1, 2
 MPIRUN = ("mpirun", "--oversubscribe", "--allow-run-as-root", "-np", "4")
@@ -183,16 +182,13 @@ def main():
     parser.add_argument("--mpi", action="store_true", help="ranks as processes, and nothing else")
     parser.add_argument("--emulator", type=Path, help="folder of the emulated GPU: GPUs, and nothing else")
     options = parser.parse_args()
-    if options.emulator and not (options.emulator / "libcudart.so.13").is_file():
-        print(f"skipped: {options.emulator} holds no emulated GPU: this build is one without CUDA")
-        return SKIPPED
     cases = [clean, few_open_files, one_core, spinning, capped_kernels, full_disk, closed_folder, slow_collectives, bad_input]
     if options.faulty:
         cases.append(partial(wrong_loss, faulty=options.faulty.resolve()))
     if options.mpi:
         cases = [processes, two_hosts]
     if options.emulator:
-        cases = [partial(gpus, emulator=options.emulator.resolve())]
+        cases = [partial(gpus, emulator=runner.emulator_in(options.emulator))]
     for case in cases:
         with tempfile.TemporaryDirectory() as folder:
             said = case(Doctor(options.binary.resolve(), Path(folder)))

@@ -6,8 +6,6 @@
 Runs on the emulated GPU, which is told what to do wrong.
 """
 
-import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -74,15 +72,7 @@ def without_a_driver(arguments):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--binary", default=runner.BINARY, type=Path)
-    parser.add_argument("--emulator", default=runner.ROOT / "build" / "emulator", type=Path)
-    arguments = parser.parse_args()
-    arguments.binary, arguments.emulator = arguments.binary.resolve(), arguments.emulator.resolve()
-    if not (arguments.emulator / "libcudart.so.13").is_file():
-        print(f"skipped: {arguments.emulator} holds no emulated GPU: this build is one without CUDA")
-        return 77
-    os.chdir(runner.ROOT)
+    arguments = runner.emulator_arguments(__doc__)
     wrong = {"without a driver": without_a_driver(arguments)}
     for case in CASES:
         for comm in ["thread", "mpi"] if case[1] != ONE else ["thread"]:

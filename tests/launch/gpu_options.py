@@ -8,8 +8,6 @@ Runs on the emulated GPU, which counts calls, and those in TF32 apart; it rounds
 asks for TF32 where it is not allowed.
 """
 
-import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -111,15 +109,7 @@ def results(arguments):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--binary", default=runner.BINARY, type=Path)
-    parser.add_argument("--emulator", default=runner.ROOT / "build" / "emulator", type=Path)
-    arguments = parser.parse_args()
-    arguments.binary, arguments.emulator = arguments.binary.resolve(), arguments.emulator.resolve()
-    if not (arguments.emulator / "libcudart.so.13").is_file():
-        print(f"skipped: {arguments.emulator} holds no emulated GPU: this build is one without CUDA")
-        return 77
-    os.chdir(runner.ROOT)
+    arguments = runner.emulator_arguments(__doc__)
     wrong = 0
     for name, why in results(arguments):
         wrong += why is not None

@@ -7,9 +7,7 @@ step before; what a step found is acted on all the same; and profilers are told 
 Runs on the emulated GPU.
 """
 
-import argparse
 import json
-import os
 import re
 import signal
 import subprocess
@@ -161,15 +159,7 @@ CASES = [
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--binary", default=runner.BINARY, type=Path)
-    parser.add_argument("--emulator", default=runner.ROOT / "build" / "emulator", type=Path)
-    arguments = parser.parse_args()
-    arguments.binary, arguments.emulator = arguments.binary.resolve(), arguments.emulator.resolve()
-    if not (arguments.emulator / "libcudart.so.13").is_file():
-        print(f"skipped: {arguments.emulator} holds no emulated GPU: this build is one without CUDA")
-        return 77
-    os.chdir(runner.ROOT)
+    arguments = runner.emulator_arguments(__doc__)
     failures = 0
     for case, layouts in CASES:
         for layout in layouts:

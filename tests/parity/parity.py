@@ -91,10 +91,7 @@ def main():
     arguments = parse_arguments()
     arguments.binary = arguments.binary.resolve()
     if arguments.emulator:
-        arguments.emulator = arguments.emulator.resolve()
-        if not (arguments.emulator / "libcudart.so.13").is_file():
-            print(f"skipped: {arguments.emulator} holds no emulated GPU: this build is one without CUDA")
-            return 77
+        arguments.emulator = runner.emulator_in(arguments.emulator)
     stems = sorted(path.stem for path in arguments.fixtures.resolve().glob("*.safetensors"))
     fixtures = {stem: judge.Fixture(arguments.fixtures.resolve(), stem) for stem in stems}
     chosen = [cases.Case.parse(text) for text in arguments.case] or cases.SUITES[arguments.suite](fixtures)
@@ -103,7 +100,7 @@ def main():
         chosen = [case for case in chosen if case.world <= gpus]
         if gpus == 0:
             print("skipped: no GPU is here")
-            return 77
+            return runner.SKIPPED
     if arguments.device:
         chosen = [dataclasses.replace(case, device=arguments.device) for case in chosen]
     chosen = [case for case in chosen if arguments.only in str(case)]

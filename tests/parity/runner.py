@@ -1,9 +1,11 @@
 """Starts dmltrain as a person would after `. launch/env`, and reads what it wrote."""
 
+import argparse
 import json
 import os
 import shlex
 import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -13,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "tests" / "data" / "fixtures"
 BINARY = ROOT / "build" / "bin" / "dmltrain"
 TIME_LIMIT_S = 300
+SKIPPED = 77  # exit code of a test that cannot run here
 POLICIES = ["eager", "lazy", "lifo", "random"]  # of the emulated GPU: when work on streams is done
 
 
@@ -27,6 +30,25 @@ def environment():
 
 
 ENVIRONMENT = environment()
+
+
+def emulator_in(folder):
+    """The folder in whole; ends this program as a skipped test where it holds no emulated GPU."""
+    if not (folder / "libcudart.so.13").is_file():
+        print(f"skipped: {folder} holds no emulated GPU: this build is one without CUDA")
+        sys.exit(SKIPPED)
+    return folder.resolve()
+
+
+def emulator_arguments(documentation):
+    """--binary and --emulator of a test that needs both, in whole. It goes on at the root of the repository."""
+    parser = argparse.ArgumentParser(description=documentation.splitlines()[0])
+    parser.add_argument("--binary", default=BINARY, type=Path)
+    parser.add_argument("--emulator", default=ROOT / "build" / "emulator", type=Path)
+    arguments = parser.parse_args()
+    arguments.binary, arguments.emulator = arguments.binary.resolve(), emulator_in(arguments.emulator)
+    os.chdir(ROOT)
+    return arguments
 
 
 def emulated(folder, text):
