@@ -62,8 +62,9 @@ constexpr Share kShared[] = {
 constexpr std::string_view kSelecting[] = {"Gather", "Slice", "Split", "ShardSlice"};
 
 // Families on rows of any length.
-constexpr std::string_view kOnRows[] = {
-    "Softmax", "SoftmaxGrad", "LayerNorm", "LayerNormGrad", "LayerNormParamGrad", "CrossEntropy", "CrossEntropyGrad"};
+constexpr std::string_view kOnRows[] = {"Softmax",       "SoftmaxGrad",   "LayerNorm",
+                                        "LayerNormGrad", "CrossEntropy",  "CrossEntropyGrad",
+                                        "BatchNorm",     "BatchNormGrad", "LayerNormParamGrad"};
 
 bool is_any_of(std::string_view name, std::span<const std::string_view> names) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -122,10 +123,11 @@ KernelSize attention_size(const Graph& graph, const Node& node) {
           3};
 }
 
-/// Of operations on the rows of their first input, which go from the attribute `axis` on, or are the last dim.
+/// Of operations on the rows of their first input: an image of a channel, or from the attribute `axis` on, or the last
+/// dim.
 KernelSize row_size(std::string_view family, const Graph& graph, const Node& node) {
   const Shape& x = input(graph, node, 0);
-  const int first = x.normalize(node.attrs.integer("axis", -1));
+  const int first = family.starts_with("BatchNorm") ? 2 : x.normalize(node.attrs.integer("axis", -1));
   return {std::string(family), {real(x.product(0, first)), real(x.product(first, x.rank()))}, 2};
 }
 

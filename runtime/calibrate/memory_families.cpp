@@ -55,21 +55,6 @@ constexpr char kGeluGrad[] = "GeluGrad";
 
 Graph add_row(std::span<const double> bytes) { return Operands().add(rows(bytes, 2)).add({kRowElems}).node("Add", {}); }
 
-Graph batch_norm(std::span<const double> bytes) {
-  Operands operands;
-  operands.add(images(bytes, 2));
-  for (int i = 0; i < 4; ++i) operands.add({kImageChannels});
-  return operands.node("BatchNorm", Attributes().set("epsilon", 1e-5).set("momentum", 0.1));
-}
-
-Graph batch_norm_grad(std::span<const double> bytes) {
-  const Shape x = images(bytes, 3);
-  Operands operands;
-  operands.add(x).add(x);
-  for (int i = 0; i < 3; ++i) operands.add({kImageChannels});
-  return operands.node("BatchNormGrad", Attributes().set("epsilon", 1e-5));
-}
-
 // Windows of 2 x 2 side by side: a quarter of the elements is left.
 Attributes pooling() {
   return Attributes()
@@ -150,8 +135,6 @@ std::vector<KernelFamily> memory_families() {
   add("Tanh", elementwise<kTanh, 1>);
   add("Gelu", elementwise<kGelu, 1>);
   add("GeluGrad", elementwise<kGeluGrad, 2>);
-  add("BatchNorm", batch_norm);
-  add("BatchNormGrad", batch_norm_grad);
   add("MaxPool", max_pool, 1, kPoolByteSizes);
   add("MaxPoolGrad", max_pool_grad, 1, kPoolByteSizes);
   add("AveragePool", average_pool, 1, kPoolByteSizes);

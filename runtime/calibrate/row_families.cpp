@@ -1,4 +1,5 @@
-// Families on rows of any length: Softmax, LayerNorm, CrossEntropy and their gradients.
+// Families on rows of any length: Softmax, LayerNorm, CrossEntropy, BatchNorm and their gradients.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 
@@ -10,6 +11,11 @@ namespace {
 
 const std::vector<double> kRowCounts = {4, 32, 256, 2048};
 const std::vector<double> kRowLengths = {8, 32, 128, 512, 2048};
+
+// Of BatchNorm a row is a channel of an image.
+constexpr std::int64_t kNormalizedChannels = 16;
+const std::vector<double> kImageCounts = {16, 128, 1024};
+const std::vector<double> kImageLengths = {4, 32, 256, 2048};
 
 constexpr double kLayerNormUnused = 0.5;
 
@@ -48,6 +54,26 @@ Graph cross_entropy_grad(std::span<const double> sizes) {
   return logits(x).add({x[0]}).node("CrossEntropyGrad", {});
 }
 
+Shape normalized_images(std::span<const double> sizes) {
+  return {std::max<std::int64_t>(std::llround(sizes[0] / kNormalizedChannels), 1), kNormalizedChannels,
+          std::llround(sizes[1])};
+}
+
+Graph batch_norm(std::span<const double> sizes) {
+  Operands operands;
+  operands.add(normalized_images(sizes));
+  for (int i = 0; i < 4; ++i) operands.add({kNormalizedChannels});
+  return operands.node("BatchNorm", Attributes().set("epsilon", 1e-5).set("momentum", 0.1));
+}
+
+Graph batch_norm_grad(std::span<const double> sizes) {
+  const Shape x = normalized_images(sizes);
+  Operands operands;
+  operands.add(x).add(x);
+  for (int i = 0; i < 3; ++i) operands.add({kNormalizedChannels});
+  return operands.node("BatchNormGrad", Attributes().set("epsilon", 1e-5));
+}
+
 }  // namespace
 
 std::vector<KernelFamily> row_families() {
@@ -59,6 +85,8 @@ std::vector<KernelFamily> row_families() {
       {"LayerNormParamGrad", {kRowCounts, kRowLengths}, layer_norm_param_grad},
       {"CrossEntropy", {kRowCounts, kRowLengths}, cross_entropy},
       {"CrossEntropyGrad", {kRowCounts, kRowLengths}, cross_entropy_grad},
+      {"BatchNorm", {kImageCounts, kImageLengths}, batch_norm},
+      {"BatchNormGrad", {kImageCounts, kImageLengths}, batch_norm_grad},
   };
 }
 
