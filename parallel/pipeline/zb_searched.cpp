@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <optional>
 #include <stdexcept>
@@ -28,7 +29,7 @@ struct StageState {
   double memory = 0;
   int backwards = 0, weights = 0;
   std::vector<double> forward_end = {}, backward_end = {};  ///< by microbatch
-  Order order = {};
+  std::vector<Phase> phases = {};                           ///< run so far: each has its microbatches in order
 
   int forwards() const { return static_cast<int>(forward_end.size()); }
   bool has_weight() const { return weights < backwards; }
@@ -42,7 +43,7 @@ class Play {
       StageState& state = stages_.emplace_back(StageState{pipeline.cost(stage)});
       state.forward_end.reserve(index(microbatches_));
       state.backward_end.reserve(index(microbatches_));
-      state.order.reserve(index(3 * microbatches_));
+      state.phases.reserve(index(3 * microbatches_));
     }
   }
 
@@ -67,7 +68,7 @@ class Play {
 
   std::vector<Order> orders() const {
     std::vector<Order> result;
-    for (const StageState& stage : stages_) result.push_back(stage.order);
+    for (int j = 0; j < static_cast<int>(stages_.size()); ++j) result.push_back(order_of(j));
     return result;
   }
 
@@ -76,6 +77,16 @@ class Play {
 
   int num_stages() const { return static_cast<int>(stages_.size()); }
   StageState& at(int stage) { return stages_[index(stage)]; }
+
+  Order order_of(int j) const {
+    const std::vector<Phase>& phases = stages_[index(j)].phases;
+    std::array<int, 3> microbatches{};  // by phase
+    Order order;
+    order.reserve(phases.size());
+    for (const Phase phase : phases)
+      order.push_back({phase, j, microbatches[static_cast<std::size_t>(phase)]++, phase != Phase::input_grad});
+    return order;
+  }
 
   double forward_arrival(int j) { return j == 0 ? kNever : at(j - 1).forward_end[index(at(j).forwards())] + latency_; }
   double backward_arrival(int j) {
@@ -94,7 +105,7 @@ class Play {
   void run_forward(int j) {
     StageState& stage = at(j);
     advance(j, forward_arrival(j), stage.cost.forward);
-    stage.order.push_back({Phase::forward, j, stage.forwards()});
+    stage.phases.push_back(Phase::forward);
     stage.forward_end.push_back(stage.end);
     stage.memory += stage.cost.activations;
   }
@@ -102,7 +113,8 @@ class Play {
   void run_backward(int j) {
     StageState& stage = at(j);
     advance(j, backward_arrival(j), stage.cost.input_grad);
-    stage.order.push_back({Phase::input_grad, j, stage.backwards++, false});
+    stage.phases.push_back(Phase::input_grad);
+    ++stage.backwards;
     stage.backward_end.push_back(stage.end);
     stage.memory -= stage.cost.activations - stage.cost.weight_inputs;
   }
@@ -110,7 +122,8 @@ class Play {
   void run_weight(int j) {
     StageState& stage = at(j);
     advance(j, kNever, stage.cost.weight_grad);
-    stage.order.push_back({Phase::weight_grad, j, stage.weights++});
+    stage.phases.push_back(Phase::weight_grad);
+    ++stage.weights;
     stage.memory -= stage.cost.weight_inputs;
   }
 

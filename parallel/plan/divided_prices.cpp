@@ -53,19 +53,26 @@ std::vector<std::int64_t> priced_sizes(double samples) {
 }
 
 const Graph& CutModel::graph(std::int64_t samples) {
+  const std::lock_guard lock(mutex_);
+  return kept_graph(samples);
+}
+
+const Graph& CutModel::kept_graph(std::int64_t samples) {
   const auto found = graphs_.find(samples);
   return found != graphs_.end() ? found->second : graphs_.emplace(samples, graph_of_(samples)).first->second;
 }
 
 const CutModel::Cut& CutModel::cut(int num_stages) {
+  const std::lock_guard lock(mutex_);
   const auto found = cuts_.find(num_stages);
   if (found != cuts_.end()) return found->second;
   const auto refused = refused_.find(num_stages);
   if (refused != refused_.end()) throw ModelError(refused->second);
   try {
+    const Graph& whole = kept_graph(samples_);
     Cut cut;
-    cut.stages = cut_stages(graph(samples_), num_stages, ends_(graph(samples_), num_stages));
-    cut.costs = stage_costs(graph(samples_), cut.stages, num_stages);
+    cut.stages = cut_stages(whole, num_stages, ends_(whole, num_stages));
+    cut.costs = stage_costs(whole, cut.stages, num_stages);
     return cuts_.emplace(num_stages, std::move(cut)).first->second;
   } catch (const ModelError& error) {
     refused_.emplace(num_stages, error.what());

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,7 +16,7 @@
 
 namespace dml {
 
-/// The whole model, cut for numbers of stages.
+/// The whole model, cut for numbers of stages. Several threads may ask at once.
 class CutModel {
  public:
   struct Cut {
@@ -38,9 +39,12 @@ class CutModel {
   const Cut& cut(int num_stages);
 
  private:
+  const Graph& kept_graph(std::int64_t samples);
+
   GraphOfBatch graph_of_;
   std::int64_t samples_;
   Ends ends_;
+  std::mutex mutex_;  ///< of what follows; what was made stays where it is
   std::map<std::int64_t, Graph> graphs_;
   std::map<int, Cut> cuts_;
   std::map<int, std::string> refused_;

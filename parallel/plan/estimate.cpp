@@ -290,8 +290,8 @@ StepEstimate Estimator::estimate(const LayoutChoice& layout) {
   }
   const CachedOrders& schedule = schedules_.orders(layout, costs);
   if (!schedule.refusal.empty()) throw ImpossibleLayout(Obstacle::schedule, schedule.refusal);
-  if (schedule.same != nullptr)
-    throw ImpossibleLayout(Obstacle::duplicate, fmt::format("the order of {}", schedule.same->name));
+  if (const ScheduleDef& first = seen_.first_with(layout, schedule); &first != layout.schedule)
+    throw ImpossibleLayout(Obstacle::duplicate, fmt::format("the order of {}", first.name));
   const Pricing pricing = pricing_of(layout, schedule);
   StepEstimate estimate;
   estimate.memory = memory_of(pricing);

@@ -63,11 +63,10 @@ struct EstimateOptions {
 
 class Estimator {
  public:
-  /// Keeps the arguments; `model` cuts for all, and `schedules` may have orders that were made for other models.
+  /// Keeps the arguments. Estimators of one model may share it and `schedules`, each in a thread of its own; for
+  /// another model these begin anew.
   Estimator(CutModel& model, ScheduleCache& schedules, const Hardware& hardware, const EstimateOptions& options)
-      : model_(model), schedules_(schedules), hardware_(hardware), options_(options) {
-    schedules.begin_model();
-  }
+      : model_(model), schedules_(schedules), hardware_(hardware), options_(options) {}
 
   /// Passes are timed by their tasks, alone and with the waits for tensor collectives; the schedule then plays them,
   /// with the slowest message as latency. A replica's microbatches are all of their mean size, the replica is the one
@@ -90,6 +89,7 @@ class Estimator {
 
   CutModel& model_;
   ScheduleCache& schedules_;
+  SeenOrders seen_;
   const Hardware& hardware_;
   EstimateOptions options_;
   std::unique_ptr<DividedPrices> divided_;  ///< of the layout before

@@ -22,6 +22,7 @@ struct LayoutChoice {
 
   int num_stages() const { return p * chunks; }
   Placement placement() const { return {p, chunks, schedule->placement}; }
+  bool operator==(const LayoutChoice&) const = default;
 };
 
 /// Both ends included.

@@ -6,18 +6,18 @@
 namespace dml {
 namespace {
 
-std::unique_ptr<CachedOrders> made(const LayoutChoice& layout, const std::vector<StageCost>& costs) {
-  auto result = std::make_unique<CachedOrders>();
+CachedOrders made(const LayoutChoice& layout, const std::vector<StageCost>& costs) {
+  CachedOrders result;
   try {
-    result->orders =
+    result.orders =
         layout.schedule->orders({.placement = layout.placement(), .microbatches = layout.microbatches, .costs = costs});
   } catch (const std::invalid_argument& error) {
-    result->refusal = error.what();
+    result.refusal = error.what();
   }
-  for (Order& order : result->orders) {
+  for (Order& order : result.orders) {
     for (Action& action : order) {
       action.with_next = false;
-      if (action.phase == Phase::weight_grad) result->fused = false;
+      if (action.phase == Phase::weight_grad) result.fused = false;
     }
   }
   return result;
@@ -26,27 +26,26 @@ std::unique_ptr<CachedOrders> made(const LayoutChoice& layout, const std::vector
 }  // namespace
 
 void ScheduleCache::begin_model() {
-  for (auto& [shape, entries] : cached_) {
-    std::erase_if(entries, [](const Entry& entry) { return is_searched(*entry.schedule); });
-    for (Entry& entry : entries) {
-      entry.is_asked = false;
-      entry.orders->same = nullptr;
-    }
-  }
+  std::erase_if(cached_, [](const auto& entry) { return is_searched(*std::get<0>(entry.first)); });
 }
 
 const CachedOrders& ScheduleCache::orders(const LayoutChoice& layout, const std::vector<StageCost>& costs) {
-  auto& entries = cached_[{layout.schedule->placement, layout.p, layout.chunks, layout.microbatches}];
-  auto found = std::ranges::find(entries, layout.schedule, &Entry::schedule);
-  if (found != entries.end() && found->is_asked) return *found->orders;
-  if (found == entries.end()) found = entries.insert(entries.end(), Entry{layout.schedule, false, made(layout, costs)});
-  const auto twin = std::ranges::find_if(entries, [&](const Entry& other) {
-    return other.is_asked && found->orders->refusal.empty() && other.orders->same == nullptr &&
-           other.orders->orders == found->orders->orders;
-  });
-  if (twin != entries.end()) found->orders->same = twin->schedule;
-  found->is_asked = true;
-  return *found->orders;
+  Entry* entry = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    entry = &cached_[{layout.schedule, layout.p, layout.chunks, layout.microbatches}];
+  }
+  std::call_once(entry->is_made, [&] { entry->orders = made(layout, costs); });
+  return entry->orders;
+}
+
+const ScheduleDef& SeenOrders::first_with(const LayoutChoice& layout, const CachedOrders& orders) {
+  auto& seen = seen_[{layout.schedule->placement, layout.p, layout.chunks, layout.microbatches}];
+  const auto first =
+      std::ranges::find_if(seen, [&](const auto& other) { return other.second->orders == orders.orders; });
+  if (first != seen.end()) return *first->first;
+  seen.emplace_back(layout.schedule, &orders);
+  return *layout.schedule;
 }
 
 }  // namespace dml

@@ -2,9 +2,10 @@
 #pragma once
 
 #include <map>
-#include <memory>
+#include <mutex>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "parallel/plan/layout_choice.h"
@@ -12,10 +13,9 @@
 namespace dml {
 
 struct CachedOrders {
-  std::vector<Order> orders;          ///< by position; overlapped pairs as two passes, as the runtime runs them
-  bool fused = true;                  ///< weight gradients are part of the backward passes
-  const ScheduleDef* same = nullptr;  ///< an earlier schedule of the same orders
-  std::string refusal;                ///< why there are none, or empty
+  std::vector<Order> orders;  ///< by position; overlapped pairs as two passes, as the runtime runs them
+  bool fused = true;          ///< weight gradients are part of the backward passes
+  std::string refusal;        ///< why there are none, or empty
 };
 
 /// Whether the costs of stages decide a schedule's orders.
@@ -23,20 +23,31 @@ inline bool is_searched(const ScheduleDef& schedule) { return schedule.most_aliv
 
 class ScheduleCache {
  public:
-  /// Stages have other costs from now on: what was searched for is forgotten, and which orders are the same.
+  /// Stages have other costs from now on: what was searched for is forgotten. No reference to it may be left.
   void begin_model();
-  /// `costs` by stage, the same for a number of stages until begin_model: for searched schedules.
+  /// `costs` by stage, the same for a number of stages until begin_model: for searched schedules. Several threads may
+  /// ask at once.
   const CachedOrders& orders(const LayoutChoice& layout, const std::vector<StageCost>& costs);
 
  private:
   struct Entry {
-    const ScheduleDef* schedule = nullptr;
-    bool is_asked = true;  ///< of this model
-    std::unique_ptr<CachedOrders> orders;
+    std::once_flag is_made;
+    CachedOrders orders;
   };
+  using Key = std::tuple<const ScheduleDef*, int, int, int>;  ///< p, chunks, microbatches
+  std::mutex mutex_;                                          ///< of the map; entries are made outside of it
+  std::map<Key, Entry> cached_;
+};
+
+/// Which schedules have the orders of another one that was seen before.
+class SeenOrders {
+ public:
+  /// The first schedule with these orders; that of `layout` itself where there is none before it.
+  const ScheduleDef& first_with(const LayoutChoice& layout, const CachedOrders& orders);
+
+ private:
   using Shape = std::tuple<Placement::Kind, int, int, int>;  ///< p, chunks, microbatches
-  /// In the order in which they were asked for.
-  std::map<Shape, std::vector<Entry>> cached_;
+  std::map<Shape, std::vector<std::pair<const ScheduleDef*, const CachedOrders*>>> seen_;
 };
 
 }  // namespace dml

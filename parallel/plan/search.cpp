@@ -1,16 +1,43 @@
 #include "parallel/plan/search.h"
 
 #include <algorithm>
+#include <atomic>
+#include <exception>
+#include <iterator>
 #include <map>
-#include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
+#include <thread>
 #include <utility>
 
 namespace dml {
 namespace {
 
-/// The graphs of the model, made once for all techniques.
+/// body(i) for all i < count, in so many threads; the first exception that was thrown is thrown on.
+template <typename Body>
+void for_each_index(std::size_t count, int threads, const Body& body) {
+  std::atomic<std::size_t> next = 0;
+  std::mutex mutex;
+  std::exception_ptr failure;
+  const auto work = [&] {
+    try {
+      for (std::size_t i = next++; i < count; i = next++) body(i);
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (!failure) failure = std::current_exception();
+      next = count;
+    }
+  };
+  {
+    std::vector<std::jthread> others;
+    for (int thread = 1; thread < threads; ++thread) others.emplace_back(work);
+    work();
+  }
+  if (failure) std::rethrow_exception(failure);
+}
+
+/// The graphs of the model, made once for all techniques. Of one thread at a time.
 class KeptGraphs {
  public:
   explicit KeptGraphs(const GraphOfBatch& graph_of) : graph_of_(graph_of) {}
@@ -25,23 +52,76 @@ class KeptGraphs {
   std::map<std::int64_t, Graph> graphs_;
 };
 
-/// The model of one recomputation and dtype, and what prices its layouts.
-struct PricedModel {
-  PricedModel(KeptGraphs& graphs, const Techniques& techniques, std::int64_t samples, ScheduleCache& schedules,
-              const Hardware& hardware, const EstimateOptions& options)
-      : techniques(techniques),
-        model([&graphs, techniques](std::int64_t size) { return graphs.with(techniques, size); }, samples),
-        estimator(model, schedules, hardware, options) {}
+/// Layouts of one t and tensor mode, which share prices: what one thread does at a time.
+struct Share {
+  std::vector<LayoutChoice> layouts;
+  std::vector<RankedLayout> ranked;
+  std::vector<RejectedLayout> rejected;
+  std::vector<LayoutChoice> lacking;  ///< of memory
+};
 
-  Techniques techniques;
-  CutModel model;
-  Estimator estimator;
+std::vector<Share> shares_of(std::vector<LayoutChoice> layouts) {
+  std::vector<Share> shares;
+  for (LayoutChoice& layout : layouts) {
+    const bool begins = shares.empty() || shares.back().layouts.back().t != layout.t ||
+                        shares.back().layouts.back().mode != layout.mode;
+    if (begins) shares.emplace_back();
+    shares.back().layouts.push_back(std::move(layout));
+  }
+  return shares;
+}
+
+/// Prices a share with the first of `group`, techniques of one recomputation, that fit.
+class SharePricer {
+ public:
+  SharePricer(Share& share, std::span<const Techniques> group, bool is_last, Estimator estimator)
+      : share_(share), group_(group), is_last_(is_last), estimator_(std::move(estimator)) {}
+
+  /// What lacks memory with all of the techniques is put aside, unless they are the last.
+  void run() {
+    for (LayoutChoice& layout : share_.layouts) {
+      std::optional<RejectedLayout> rejected = price(layout);
+      if (!rejected) continue;
+      if (rejected->why == Obstacle::memory && !is_last_) {
+        share_.lacking.push_back(layout);
+      } else {
+        share_.rejected.push_back(*std::move(rejected));
+      }
+    }
+  }
+
+ private:
+  std::optional<RejectedLayout> price(LayoutChoice& layout) {
+    std::optional<RejectedLayout> rejected;
+    for (const Techniques& techniques : group_) {
+      layout.techniques = techniques;
+      rejected = refusal_of(layout);
+      if (!rejected || rejected->why != Obstacle::memory) break;
+    }
+    return rejected;
+  }
+
+  /// Nothing where the layout is possible, and ranked.
+  std::optional<RejectedLayout> refusal_of(const LayoutChoice& layout) {
+    try {
+      share_.ranked.push_back({layout, estimator_.estimate(layout)});
+      return std::nullopt;
+    } catch (const ImpossibleLayout& error) {
+      return RejectedLayout{layout, error.why, error.what()};
+    }
+  }
+
+  Share& share_;
+  std::span<const Techniques> group_;
+  bool is_last_;
+  Estimator estimator_;
 };
 
 class Search {
  public:
-  Search(KeptGraphs& graphs, std::int64_t samples, const Hardware& hardware, const EstimateOptions& options)
-      : graphs_(graphs), samples_(samples), hardware_(hardware), options_(options) {}
+  Search(KeptGraphs& graphs, std::int64_t samples, const Hardware& hardware, const EstimateOptions& options,
+         int threads)
+      : graphs_(graphs), samples_(samples), hardware_(hardware), options_(options), threads_(threads) {}
 
   SearchResult run(const SearchSpace& space) {
     std::vector<LayoutChoice> layouts = all_layouts(space);
@@ -69,54 +149,30 @@ class Search {
     return graphs_.with(techniques, samples_).num_nodes() != graphs_.with({}, samples_).num_nodes();
   }
 
-  Estimator& estimator_of(const Techniques& techniques) {
-    if (!priced_ || priced_->techniques.recompute != techniques.recompute)
-      priced_ = std::make_unique<PricedModel>(graphs_, techniques, samples_, schedules_, hardware_, options_);
-    return priced_->estimator;
-  }
-
-  /// With the first of techniques of one recomputation that fit. What of `layouts` lacks memory with all of them,
-  /// unless they are the last.
+  /// What is left for other recomputations.
   std::vector<LayoutChoice> price(std::vector<LayoutChoice> layouts, std::span<const Techniques> group, bool is_last) {
+    CutModel model([this, techniques = group.front()](std::int64_t size) { return graphs_.with(techniques, size); },
+                   samples_);
+    schedules_.begin_model();
+    std::vector<Share> shares = shares_of(std::move(layouts));
+    for_each_index(shares.size(), threads_, [&](std::size_t i) {
+      SharePricer(shares[i], group, is_last, Estimator(model, schedules_, hardware_, options_)).run();
+    });
     std::vector<LayoutChoice> lacking;
-    for (LayoutChoice& layout : layouts) {
-      const std::optional<RejectedLayout> rejected = price(layout, group);
-      if (!rejected) continue;
-      if (rejected->why == Obstacle::memory && !is_last) {
-        lacking.push_back(layout);
-      } else {
-        result_.rejected.push_back(*rejected);
-      }
+    for (Share& share : shares) {
+      std::ranges::move(share.ranked, std::back_inserter(result_.ranked));
+      std::ranges::move(share.rejected, std::back_inserter(result_.rejected));
+      std::ranges::move(share.lacking, std::back_inserter(lacking));
     }
     return lacking;
-  }
-
-  std::optional<RejectedLayout> price(LayoutChoice& layout, std::span<const Techniques> group) {
-    std::optional<RejectedLayout> rejected;
-    for (const Techniques& techniques : group) {
-      layout.techniques = techniques;
-      rejected = refusal_of(layout);
-      if (!rejected || rejected->why != Obstacle::memory) break;
-    }
-    return rejected;
-  }
-
-  /// Nothing where the layout is possible, and ranked.
-  std::optional<RejectedLayout> refusal_of(const LayoutChoice& layout) {
-    try {
-      result_.ranked.push_back({layout, estimator_of(layout.techniques).estimate(layout)});
-      return std::nullopt;
-    } catch (const ImpossibleLayout& error) {
-      return RejectedLayout{layout, error.why, error.what()};
-    }
   }
 
   KeptGraphs& graphs_;
   std::int64_t samples_;
   const Hardware& hardware_;
   const EstimateOptions& options_;
+  int threads_;
   ScheduleCache schedules_;
-  std::unique_ptr<PricedModel> priced_;  ///< of the techniques before
   SearchResult result_;
 };
 
@@ -124,14 +180,14 @@ class Search {
 
 SearchResult search_layouts(const GraphOfBatch& model, std::int64_t samples, const Hardware& hardware,
                             const SearchSpace& space, const EstimateOptions& options,
-                            const EstimateOptions& on_one_device) {
+                            const EstimateOptions& on_one_device, int threads) {
   KeptGraphs graphs(model);
-  SearchResult result = Search(graphs, samples, hardware, options).run(space);
+  SearchResult result = Search(graphs, samples, hardware, options, threads).run(space);
   SearchSpace one;
   one.batch = space.batch;
   one.schedules = {&find_schedule("1f1b")};
   one.techniques = {space.techniques.front()};
-  const SearchResult alone = Search(graphs, samples, hardware, on_one_device).run(one);
+  const SearchResult alone = Search(graphs, samples, hardware, on_one_device, 1).run(one);
   if (!alone.ranked.empty()) result.one_device_seconds = alone.ranked.front().estimate.seconds;
   return result;
 }

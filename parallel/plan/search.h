@@ -27,9 +27,9 @@ struct SearchResult {
 
 /// `model` as training has it, cut by graphs of `samples` samples; `on_one_device` is as `options` for a world of one
 /// rank. A layout that lacks memory stands there with the first techniques of the space that make it fit, else with the
-/// last ones.
+/// last ones. The result does not depend on the number of threads.
 SearchResult search_layouts(const GraphOfBatch& model, std::int64_t samples, const Hardware& hardware,
                             const SearchSpace& space, const EstimateOptions& options,
-                            const EstimateOptions& on_one_device);
+                            const EstimateOptions& on_one_device, int threads = 1);
 
 }  // namespace dml

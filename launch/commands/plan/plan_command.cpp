@@ -13,6 +13,7 @@
 #include "launch/commands/plan/plan_measure.h"
 #include "launch/commands/plan/plan_scaling.h"
 #include "launch/commands/ranks_on_hosts.h"
+#include "launch/cores.h"
 #include "launch/failure.h"
 #include "launch/hardware_file.h"
 #include "launch/options/option_makers.h"
@@ -284,7 +285,8 @@ PlanReport search_plan(const Command& command, int world) {
   PlanReport plan;
   plan.found = search_layouts([&model](std::int64_t samples) { return model.graph(samples); },
                               static_cast<std::int64_t>(std::bit_floor(share)), hardware, space, options,
-                              estimate_options(command.config, hardware, model.batch(), 1));
+                              estimate_options(command.config, hardware, model.batch(), 1),
+                              static_cast<int>(own_cores().size()));
   plan.search_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   plan.model = model.name();
   plan.hardware = hardware.name;
