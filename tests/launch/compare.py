@@ -42,7 +42,7 @@ def train(arguments, options, run):
 
 def check_run(arguments, options, run):
     train(arguments, options, run)
-    result = execute(arguments, "compare", run, "--json")
+    result = execute(arguments, "compare", run, "--replay", "--json")
     assert result.returncode == 0, result.stdout + result.stderr
     found = json.loads(result.stdout)
     assert not found["not_executed"] and not found["not_generated"]
@@ -68,6 +68,10 @@ def check_refusals(arguments, run):
         result = execute(arguments, "compare", run)
         assert result.returncode == 2 and "measured.json" in result.stderr, result.stderr
         assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    for given in (("--replay", "--hardware"), ("--replay", "--trace"), ("--hardware", "--trace")):
+        values = [part for option in given for part in ([option] if option == "--replay" else [option, "h200"])]
+        result = execute(arguments, "compare", run, *values)
+        assert result.returncode == 2 and "give one of them" in result.stderr, result.stderr
     result = execute(arguments, "compare", run.parent / "nowhere")
     assert result.returncode == 2 and "no folder of a run" in result.stderr, result.stderr
 

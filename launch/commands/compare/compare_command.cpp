@@ -1,12 +1,14 @@
 #include "launch/commands/compare/compare_command.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <vector>
 
 #include "launch/atomic_file.h"
 #include "launch/commands/compare/compare_trace.h"
@@ -133,8 +135,11 @@ ComparedRun divided_run(const std::string& folder, std::size_t chart_spans) {
 }
 
 int compare_runs(const Command& command, Terminal& terminal) {
-  if (command.has("hardware"))
-    throw UsageError("compare: --hardware predicts one run; several runs are compared as they were measured");
+  for (const char* option : {"hardware", "replay"}) {
+    if (command.has(option))
+      throw UsageError(
+          fmt::format("compare: --{} predicts one run; several runs are compared as they were measured", option));
+  }
   std::vector<ComparedRun> runs;
   const std::size_t chart_spans = command.has("html") ? kMostChartSpans / command.arguments.size() : 0;
   for (const std::string& folder : command.arguments) runs.push_back(divided_run(folder, chart_spans));
@@ -144,9 +149,21 @@ int compare_runs(const Command& command, Terminal& terminal) {
   return exit_code::kDone;
 }
 
+/// A run is compared with one thing.
+void check_against(const Command& command) {
+  std::vector<std::string> given;
+  for (const char* option : {"hardware", "replay", "trace"}) {
+    if (command.has(option)) given.push_back(fmt::format("--{}", option));
+  }
+  if (given.size() > 1)
+    throw UsageError(
+        fmt::format("compare: {} compare a run with other things each: give one of them", fmt::join(given, " and ")));
+}
+
 int run_compare(const Command& command, Terminal& terminal) {
   if (command.has("trace") && command.has("html"))
     throw UsageError("compare --trace: --html is the page of runs; leave one of them out");
+  check_against(command);
   if (!command.arguments.empty()) command.refuse_given("compare knows the schedule of a run: leave it out");
   if (command.has("trace")) return compare_trace(command, terminal);
   if (command.arguments.empty())
@@ -157,21 +174,23 @@ int run_compare(const Command& command, Terminal& terminal) {
 }  // namespace
 
 CommandSpec compare_command() {
-  return {.name = "compare",
-          .arguments = "[RUN ...]",
-          .summary = "generated, measured, other runs",
-          .most_arguments = kMostComparedRuns,
-          .reads = {"schedule", "p", "microbatches", "chunks"},
-          .options = {{"hardware", "FILE|NAME",
-                       "predicts by this hardware: a file of `dmltrain calibrate` or a preset; without it the measured "
-                       "tasks are replayed"},
-                      {"trace", "FILE|DIR",
-                       "another program's trace beside the schedule of RUN, or of --schedule, --p, --microbatches: "
-                       "Megatron-LM's event_times_*.json, or Chrome traces as of PyTorch's profiler",
-                       true},
-                      {"html", "FILE", "writes the page of several runs there (of one: RUN/compare.html)"},
-                      {"json", "", "prints JSON instead of the tables"}},
-          .run = run_compare};
+  return {
+      .name = "compare",
+      .arguments = "[RUN ...]",
+      .summary = "generated, measured, other runs",
+      .most_arguments = kMostComparedRuns,
+      .reads = {"schedule", "p", "microbatches", "chunks"},
+      .options = {{"hardware", "FILE|NAME", "predicts by this hardware: a file of `dmltrain calibrate` or a preset"},
+                  {"replay", "",
+                   "predicts by the measured seconds of the run's own tasks, which checks the simulation alone; "
+                   "the default without --hardware"},
+                  {"trace", "FILE|DIR",
+                   "another program's trace beside the schedule of RUN, or of --schedule, --p, --microbatches: "
+                   "Megatron-LM's event_times_*.json, or Chrome traces as of PyTorch's profiler",
+                   true},
+                  {"html", "FILE", "writes the page of several runs there (of one: RUN/compare.html)"},
+                  {"json", "", "prints JSON instead of the tables"}},
+      .run = run_compare};
 }
 
 }  // namespace dml
