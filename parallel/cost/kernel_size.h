@@ -16,8 +16,7 @@ namespace dml {
 /// - Conv, Conv.1x1, ConvInputGrad, ...: output pixels of all samples, output channels, products per output element
 /// - Attention, AttentionGrad, packed or not, with .causal: heads of all samples, √(T S), head width
 /// - Softmax, LayerNorm, CrossEntropy, BatchNorm (whose rows are the channels of images) and their gradients: rows,
-/// elements
-///   of a row
+///   elements of a row
 /// - all others: bytes read and written. Operations of one loop share a family, named after one of them; .broadcast
 ///   where the operands' shapes differ.
 struct KernelSize {
