@@ -304,8 +304,10 @@ class Builder {
     const bool elsewhere = std::any_of(b.tied_stages.begin(), b.tied_stages.end(),
                                        [&](int stage) { return in_.placement.position(stage) != at_.p; });
     const std::int32_t number = numbers_.shared_sum(in_.layout.segments[index(b.first_segment)].value);
-    if (elsewhere) deps = {append(gradient_sum(bucket, Axis::pipeline, number), std::move(deps))};
-    if (b.summed_last) deps = {append(gradient_sum(bucket, Axis::tensor, number), std::move(deps))};
+    if (elsewhere || b.summed_last) {
+      const Axis axis = b.summed_last ? Axis::tensor : Axis::pipeline;
+      deps = {append(gradient_sum(bucket, axis, number), std::move(deps))};
+    }
     sum_over_replicas(bucket, std::move(deps), 0);
   }
 

@@ -271,9 +271,10 @@ class Trainer {
 
   /// Ranks that were started with different models, data or options would train nonsense, or wait for ever.
   void agree_on_run() {
-    const std::string run = fmt::format("{} {} {} {} {} {} {} {}", data_->description(), batch_, num_steps_,
+    const std::string run = fmt::format("{} {} {} {} {} {} {} {} {} {} {} {}", data_->description(), batch_, num_steps_,
                                         config_.seed, config_.optimizer.learning_rate, config_.layout.schedule,
-                                        config_.tf32, partition_->summary.fingerprint);
+                                        config_.val_every, config_.checkpoint_every, config_.tf32, config_.cuda_graph,
+                                        config_.gather_parts, partition_->summary.fingerprint);
     auto hash = static_cast<std::int64_t>(std::hash<std::string>{}(run));
     std::vector<std::int64_t> hashes(static_cast<std::size_t>(world_.size()));
     const std::vector<std::int64_t> counts(hashes.size(), 1);

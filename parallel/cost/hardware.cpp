@@ -152,7 +152,6 @@ int members_within(const LinkLevel& level, const CommGroup& group) {
 double seconds_at_level(const Hardware& hardware, const LinkLevel& level, CommKind kind, double bytes,
                         const GroupLevel& members) {
   const int units = members.units;
-  if (hardware.links.empty() && !level.joins_pairs) return seconds_of(kind, level.algorithm, bytes, units, level.link);
   const auto seconds_by = [&](CollectiveAlgorithm algorithm) {
     Link link = slowest_link(hardware.links, level.link, members, algorithm);
     if (level.joins_pairs && algorithm == CollectiveAlgorithm::direct) link.bytes_per_s *= std::max(1, units - 1);
@@ -224,6 +223,8 @@ void Hardware::check() const {
   require_not_negative(host_bytes_per_s, "the bandwidth of a host");
   require(host_bytes_per_s == 0 || ranks_per_host > 0, "the number of ranks that share the bandwidth of a host",
           ranks_per_host, "given, as ranks_per_host");
+  require(host_bytes_per_s == 0 || !levels.empty(), "the bandwidth of a host", host_bytes_per_s,
+          "given beside the links of a level, which share it");
   require(cores_per_host == 0 || (host_bytes_per_s == 0 && overlap_slowdown == 1),
           "the number of cores that communicate themselves", cores_per_host,
           "0 where a host's bandwidth or a slow-down is given: these are of devices");

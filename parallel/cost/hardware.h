@@ -38,6 +38,9 @@ struct Peaks {
   double efficiency_at(double flops) const;
 };
 
+/// Of the last level.
+inline constexpr int kAllRanks = 1 << 30;
+
 /// Groups of up to `ranks` consecutive devices are joined by this link: those of a node, of a rack, of all.
 struct LinkLevel {
   int ranks = 1;

@@ -74,6 +74,7 @@ bool joins_any(std::span<const LinkOverride> overrides, const CommGroup& group) 
 Link slowest_link(std::span<const LinkOverride> overrides, const Link& usual, const GroupLevel& level,
                   CollectiveAlgorithm algorithm) {
   const CommGroup& group = level.group;
+  if (!joins_any(overrides, group)) return usual;
   SlowestLink slowest(overrides, usual);
   for (int block = 0; block < group.ranks; block += level.inside * level.units) {
     for (int within = 0; within < level.inside && block + within < group.ranks; ++within) {

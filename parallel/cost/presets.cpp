@@ -16,7 +16,6 @@ namespace {
 constexpr double kTera = 1e12;
 constexpr double kGiga = 1e9;
 constexpr int kDevicesPerNode = 8;
-constexpr int kAllRanks = 1 << 30;
 constexpr double kProductEfficiency = 0.75;
 constexpr double kMemoryEfficiency = 0.8;
 constexpr double kLinkEfficiency = 0.8;

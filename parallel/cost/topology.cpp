@@ -7,8 +7,6 @@
 namespace dml {
 namespace {
 
-constexpr int kEveryRank = 1 << 30;
-
 void check(const Network& network) {
   const std::size_t tiers = network.ranks.size() + 1;
   if (network.links.size() != tiers) {
@@ -42,7 +40,7 @@ std::vector<LinkLevel> levels_of(const Network& network) {
   std::vector<LinkLevel> levels;
   double share = 1;
   for (std::size_t tier = 0; tier < network.links.size(); ++tier) {
-    LinkLevel level{.ranks = tier < network.ranks.size() ? network.ranks[tier] : kEveryRank,
+    LinkLevel level{.ranks = tier < network.ranks.size() ? network.ranks[tier] : kAllRanks,
                     .link = network.links[tier],
                     .joins_pairs = network.shape == NetworkShape::full_mesh};
     level.link.bytes_per_s *= share;

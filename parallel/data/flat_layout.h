@@ -32,7 +32,8 @@ struct Bucket {
   int first_segment = 0;
   int num_segments = 0;
   std::vector<int> tied_stages;  ///< more than one: summed over these stages first
-  bool summed_last = false;      ///< over the tensor axis, at the end of the step, before the replicas
+  /// Over the tensor axis, at the end of the step, before the replicas. Never where stages share it.
+  bool summed_last = false;
 
   /// Whether its gradients are whole only after a sum beside that over the replicas.
   bool is_shared() const { return summed_last || tied_stages.size() > 1; }

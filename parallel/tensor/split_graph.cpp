@@ -53,7 +53,7 @@ class Writer {
     result_.graph.output = in_form(graph_.output, Sharding::replicate());
     result_.graph.loss = graph_.loss == kNone ? kNone : in_form(graph_.loss, Sharding::replicate());
     for (const auto& [parameter, gradient] : graph_.gradient_of) {
-      const bool is_last = may_be_summed_last(gradient);
+      const bool is_last = may_be_summed_last(parameter, gradient);
       result_.graph.gradient_of[parameter] = is_last ? gradient : in_form(gradient, plan_.values[index(parameter)]);
       if (is_last) result_.summed_last.push_back(parameter);
     }
@@ -75,10 +75,12 @@ class Writer {
   }
 
   /// By sequence, the gradients of what goes through tokens one by one are addends, which nothing reads before the end
-  /// of the step. What is used in several places is a sum of its own, and stays with it.
-  bool may_be_summed_last(ValueId gradient) const {
+  /// of the step. What is used in several places, which may be of several stages, has a sum of its own, and stays with
+  /// it.
+  bool may_be_summed_last(ValueId parameter, ValueId gradient) const {
     return plan_.by_sequence && native(gradient).is_partial() && consumers_[index(gradient)].empty() &&
-           graph_.node(graph_.value(gradient).producer).op->name != "Add";
+           std::ranges::count_if(consumers_[index(parameter)],
+                                 [&](NodeId reader) { return graph_.node(reader).phase == Phase::forward; }) == 1;
   }
 
   /// How the value comes out of its node, before it is gathered.

@@ -22,6 +22,7 @@ struct GroupState {
   std::vector<std::size_t> members;  ///< places in the set
   std::vector<std::int32_t> number;  ///< by place in the set: collectives in all
   std::vector<std::int32_t> posted;  ///< by place in the set: collectives so far
+  std::vector<std::size_t> arrived;  ///< by collective: members that have posted it
 };
 
 /// What a task that communicates is matched by.
@@ -72,7 +73,9 @@ class Run {
     for (const Task& task : state.rank->tasks.tasks) {
       if (is_collective(task)) {
         const std::size_t group = find_group(group_of(*state.rank, task));
-        state.meetings.push_back({group, groups_[group].number[place]++});
+        const std::int32_t turn = groups_[group].number[place]++;
+        state.meetings.push_back({group, turn});
+        groups_[group].arrived.resize(std::max(groups_[group].arrived.size(), index(turn) + 1), 0);
       } else if (is_transfer(task)) {
         const std::size_t found = find_channel(channel_of(*state.rank, task));
         ChannelState& channel = channels_[found];
@@ -112,17 +115,20 @@ class Run {
 
   bool is_over(const RankState& state, std::int32_t at) const {
     const Meeting& meeting = state.meetings[index(at)];
-    if (is_collective(state.task(at))) return missing_member(meeting) == kNobody;
+    if (is_collective(state.task(at))) return is_met(groups_[meeting.shared], meeting.turn);
     const ChannelState& channel = channels_[meeting.shared];
     return std::min(channel.sends_posted, channel.receives_posted) > meeting.turn;
+  }
+
+  static bool is_met(const GroupState& group, std::int32_t turn) {
+    return group.arrived[index(turn)] == group.members.size();
   }
 
   /// The place of a member that has not posted a collective.
   std::size_t missing_member(const Meeting& meeting) const {
     const GroupState& group = groups_[meeting.shared];
-    const auto missing =
-        std::ranges::find_if(group.members, [&](std::size_t member) { return group.posted[member] <= meeting.turn; });
-    return missing == group.members.end() ? kNobody : *missing;
+    return *std::ranges::find_if(group.members,
+                                 [&](std::size_t member) { return group.posted[member] <= meeting.turn; });
   }
 
   /// Those who may wait for it are ready again.
@@ -133,7 +139,8 @@ class Run {
     if (is_collective(task)) {
       GroupState& group = groups_[meeting.shared];
       ++group.posted[place];
-      if (missing_member(meeting) == kNobody) ready.insert(ready.end(), group.members.begin(), group.members.end());
+      ++group.arrived[index(meeting.turn)];
+      if (is_met(group, meeting.turn)) ready.insert(ready.end(), group.members.begin(), group.members.end());
       return;
     }
     ChannelState& channel = channels_[meeting.shared];
@@ -164,8 +171,6 @@ class Run {
     }
     return finding_at(first.rank->tasks, index(first.awaited()), "waits for ever: " + text);
   }
-
-  static constexpr std::size_t kNobody = ~std::size_t{0};
 
   std::vector<RankState> states_;
   std::map<int, std::size_t> place_of_;  ///< by world rank

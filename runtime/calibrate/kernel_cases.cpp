@@ -7,6 +7,7 @@
 #include <span>
 #include <utility>
 
+#include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
 #include "kernels/optimizer.h"
 #include "kernels/step_state.h"
@@ -20,7 +21,7 @@ namespace {
 
 constexpr std::size_t kArenaBytes = std::size_t{128} << 20;
 constexpr std::size_t kIndexBytes = std::size_t{32} << 20;
-constexpr std::size_t kForeignBytes = std::size_t{32} << 20;
+
 /// What kernels of a calibration read beside their operands.
 const KernelContext& context() {
   static const StepState state;
@@ -132,7 +133,7 @@ CaseFamily graph_family(const KernelFamily& kernel) {
 }  // namespace
 
 SweepBuffers::SweepBuffers()
-    : floats_(kArenaBytes), indices_(kIndexBytes), results_(kArenaBytes), foreign_(kForeignBytes / sizeof(float)) {
+    : floats_(kArenaBytes), indices_(kIndexBytes), results_(kArenaBytes), foreign_(kBeyondCaches / sizeof(float)) {
   auto* const floats = reinterpret_cast<float*>(floats_.data());
   std::uint32_t state = 1;
   for (std::size_t i = 0; i < floats_.size() / sizeof(float); ++i) {
@@ -144,7 +145,11 @@ SweepBuffers::SweepBuffers()
     indices[i] = static_cast<std::int64_t>(i * 37 % kIndexLimit);
 }
 
-void SweepBuffers::flush_caches() { std::fill(foreign_.begin(), foreign_.end(), 1.0F); }
+void SweepBuffers::flush_caches() {
+  cpu::parallel_chunks(static_cast<std::int64_t>(foreign_.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+    std::fill(foreign_.begin() + begin, foreign_.begin() + end, 1.0F);
+  });
+}
 
 double KernelCase::seconds(double unused_weight) const {
   return std::pow(undisturbed_mean(used), 1 - unused_weight) * std::pow(undisturbed_mean(unused), unused_weight);

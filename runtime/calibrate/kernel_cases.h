@@ -14,9 +14,9 @@
 namespace dml {
 
 /// Memory that tensors are cut from, one after the other, until it is rewound.
-class Arena {
+class SweepArena {
  public:
-  explicit Arena(std::size_t bytes) : memory_(bytes / sizeof(Line)) {}
+  explicit SweepArena(std::size_t bytes) : memory_(bytes / sizeof(Line)) {}
 
   std::byte* data() { return reinterpret_cast<std::byte*>(memory_.data()); }
   std::size_t size() const { return memory_.size() * sizeof(Line); }
@@ -43,7 +43,10 @@ class SweepBuffers {
 
   TensorView operand(const Value& value) { return (is_float(value.dtype) ? floats_ : indices_).take(value); }
   TensorView result(const Value& value) { return results_.take(value); }
-  /// Writes more memory than the caches hold.
+  /// More than the caches of a core: what was used so many bytes ago is in none of them.
+  static constexpr std::size_t kBeyondCaches = std::size_t{64} << 20;
+
+  /// Writes so much memory, by all threads.
   void flush_caches();
   void rewind() {
     floats_.rewind();
@@ -52,7 +55,7 @@ class SweepBuffers {
   }
 
  private:
-  Arena floats_, indices_, results_;
+  SweepArena floats_, indices_, results_;
   std::vector<float> foreign_;  ///< used by no kernel
 };
 

@@ -12,8 +12,7 @@
 namespace dml {
 namespace {
 
-/// More than the caches of a core: what was used so many bytes ago is in none of them.
-constexpr double kRotatedBytes = 64 << 20;
+constexpr double kBeyondCaches = SweepBuffers::kBeyondCaches;
 constexpr int kMostSets = 8;
 /// A kernel faster than this is repeated until it took as long.
 constexpr double kSliceSeconds = 0.5e-3;
@@ -43,9 +42,10 @@ void run_in_turn(std::span<const Kernel> kernels, int threads, std::vector<doubl
   }
 }
 
-/// A fast kernel: so many copies of its buffers are used in turn that each has left the caches.
+/// A fast kernel: so many copies of its buffers are used in turn that each has left the caches, or those that are
+/// closest where it takes little memory.
 void measure_fast(KernelCase& size, std::vector<Kernel> kernels, int threads, SweepBuffers& buffers) {
-  const int sets = std::clamp(static_cast<int>(kRotatedBytes / size.bytes), 1, kMostSets);
+  const int sets = std::clamp(static_cast<int>(kBeyondCaches / size.bytes), 1, kMostSets);
   for (int set = 1; set < sets; ++set) {
     kernels.push_back(size.bind(buffers));
     kernels.back()();
@@ -62,7 +62,7 @@ void measure_case(KernelCase& size, int threads, SweepBuffers& buffers) {
   const double seconds = seconds_of(kernel, threads);
   if (seconds < kSliceSeconds) return measure_fast(size, {kernel}, threads, buffers);
   size.used.push_back(seconds);
-  if (size.bytes < kRotatedBytes) buffers.flush_caches();
+  if (size.bytes < kBeyondCaches) buffers.flush_caches();
   size.unused.push_back(seconds_of(kernel, threads));
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "parallel/cost/task_cost.h"
 #include "parallel/cost/topology.h"
 
 namespace dml {
@@ -199,6 +200,19 @@ TEST(Hardware, ALinkOfHostsIsThatOfAllTheirRanks) {
   EXPECT_EQ(hardware.link_ends_of(3), std::vector{0});
   EXPECT_EQ(hardware.link_ends_of(4), std::vector{1});
   EXPECT_TRUE(hardware.link_ends_of(8).empty());
+}
+
+TEST(Hardware, RanksOfAHostShareItsBandwidthOverTheLinkBetweenHosts) {
+  Hardware hardware = simple_hardware();
+  hardware.host_bytes_per_s = 25;
+  const auto at_full_speed = [&] { return hosts_of(hardware, 4, 4).ranks_at_full_uplink; };
+  EXPECT_EQ(hosts_of(hardware, 4, 4).ranks_per_uplink, 4);
+  EXPECT_EQ(at_full_speed(), 2.5) << "of 10 bytes/s each";
+  hardware.levels.erase(hardware.levels.begin() + 1);
+  EXPECT_EQ(at_full_speed(), 0.25) << "of 100 bytes/s each: the last level has no end";
+  hardware.check();
+  hardware.levels.clear();
+  EXPECT_THROW(hardware.check(), std::invalid_argument);
 }
 
 TEST(Hardware, WhatWasMeasuredKnowsNoLinksOfItsOwn) {
