@@ -259,8 +259,7 @@ std::string alike_options(const CommandSpec& spec, std::string_view name) {
 /// An option that the command would pass over without a word.
 void refuse_unread(const CommandSpec& spec, const std::vector<Given>& line) {
   for (const Given& given : line) {
-    const auto is_it = [&](std::string_view read) { return read == given.spec->name || read == given.spec->group; };
-    if (std::any_of(spec.reads.begin(), spec.reads.end(), is_it)) continue;
+    if (spec.reads_option(*given.spec)) continue;
     const std::string own = alike_options(spec, given.spec->name);
     const std::string reads = spec.reads.empty() ? "none" : spec.reads_text();
     throw UsageError(fmt::format("{}: `dmltrain {}` has no use for it; {}", given.named, spec.name,
@@ -311,6 +310,11 @@ Command Parser::parse(std::span<const std::string> arguments) {
 
 std::string CommandSpec::usage() const {
   return arguments.empty() ? std::string(name) : fmt::format("{} {}", name, arguments);
+}
+
+bool CommandSpec::reads_option(const OptionSpec& option) const {
+  return std::any_of(reads.begin(), reads.end(),
+                     [&](std::string_view read) { return read == option.name || read == option.group; });
 }
 
 std::string CommandSpec::reads_text() const {

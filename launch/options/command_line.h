@@ -44,6 +44,8 @@ struct CommandSpec {
   int (*run)(const Command& command, Terminal& terminal) = nullptr;
 
   std::string usage() const;  ///< the name and the arguments
+  /// Whether it reads this one of training's options.
+  bool reads_option(const OptionSpec& option) const;
   /// What it reads of training's options, in words; empty where that is nothing.
   std::string reads_text() const;
 };

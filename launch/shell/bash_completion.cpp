@@ -20,7 +20,7 @@ constexpr std::string_view kBashMiddle = R"(    *) return 1 ;;
   esac
 }
 
-# What may stand behind the command $1: own, its options; choices and paths, its arguments.
+# What may stand behind the command $1, or in a training: own, its options; choices and paths, its arguments.
 _dmltrain_command() {
   case $1 in
 )";
@@ -46,7 +46,7 @@ _dmltrain() {
     value=$current
     _dmltrain_command "$command"
     if [[ $current == -* ]]; then
-      choices="$own @OPTIONS@"
+      choices=$own
       paths=''
     elif [[ -z $command ]]; then
       case ${#words[@]}:${words[1]-} in
@@ -99,9 +99,16 @@ std::string command_branches(std::span<const CommandWord> commands) {
   for (const CommandWord& command : commands) {
     text += fmt::format("    '{}')\n      own='", command.name);
     for (const OptionWord& option : command.options) text += fmt::format(" --{}", option.name);
+    for (const std::string& name : command.reads) text += fmt::format(" --{}", name);
     text += fmt::format("'\n     {} ;;\n", assignments(command.choices, command.path, false));
   }
   return text;
+}
+
+std::string training_branch(std::span<const OptionWord> options) {
+  std::string text = "    '') own='";
+  for (const OptionWord& option : options) text += fmt::format(" --{}", option.name);
+  return text + "' ;;\n";
 }
 
 /// Which command the first words of a line say.
@@ -124,12 +131,6 @@ std::string second_words(std::span<const CommandWord> commands) {
   return text;
 }
 
-std::string names_with_dashes(std::span<const OptionWord> options) {
-  std::string text;
-  for (const OptionWord& option : options) text += fmt::format("{}--{}", text.empty() ? "" : " ", option.name);
-  return text;
-}
-
 void replace(std::string& text, std::string_view mark, std::string_view by) {
   text.replace(text.find(mark), mark.size(), by);
 }
@@ -141,7 +142,6 @@ std::string bash_completion(std::span<const CommandSpec> commands) {
   const std::vector<OptionWord> training = training_words();
   std::string tail(kBashTail);
   replace(tail, "@COMMANDS@", recognised(words));
-  replace(tail, "@OPTIONS@", names_with_dashes(training));
   replace(tail, "@FIRST@", fmt::format("{}", fmt::join(next_words(words, ""), " ")));
   replace(tail, "@SECOND@", second_words(words));
   std::string text(kBashHead);
@@ -149,7 +149,7 @@ std::string bash_completion(std::span<const CommandSpec> commands) {
     text += value_branches(fmt::format("'{}", command.name), command.options);
   }
   text += value_branches("*'", training);
-  return text + std::string(kBashMiddle) + command_branches(words) + tail;
+  return text + std::string(kBashMiddle) + command_branches(words) + training_branch(training) + tail;
 }
 
 }  // namespace dml

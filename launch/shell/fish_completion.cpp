@@ -1,6 +1,8 @@
 // fish takes one `complete` line for each option; what stands on the line already is asked for by functions.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "launch/shell/completion.h"
 #include "launch/shell/vocabulary.h"
 
@@ -19,6 +21,17 @@ end
 function __dmltrain_at
     set -l words (commandline -opc)
     test "$words[2..]" = "$argv"
+end
+
+)";
+
+constexpr std::string_view kFishReads = R"(# True where the line is of a training, or of one of the commands $argv.
+function __dmltrain_reads
+    for command in $argv
+        __dmltrain_in $command; and return
+    end
+    set -l words (commandline -opc)
+    not contains -- "$words[2]" {}
 end
 
 complete -c dmltrain -f
@@ -66,13 +79,24 @@ std::string fish_words(std::span<const CommandWord> commands) {
   return text;
 }
 
+/// True in a training, and behind the commands that take this option of training's.
+std::string fish_readers(std::span<const CommandWord> commands, const OptionWord& option) {
+  std::string text = " -n '__dmltrain_reads";
+  for (const CommandWord& command : commands) {
+    const bool reads = std::find(command.reads.begin(), command.reads.end(), option.name) != command.reads.end();
+    if (reads) text += fmt::format(" \"{}\"", command.name);
+  }
+  return text + "'";
+}
+
 }  // namespace
 
 std::string fish_completion(std::span<const CommandSpec> commands) {
   const std::vector<CommandWord> words = command_words(commands);
   std::string text(kFishHead);
+  text += fmt::format(kFishReads, fmt::join(next_words(words, ""), " "));
   text += fish_words(words);
-  for (const OptionWord& option : training_words()) text += fish_option("", option);
+  for (const OptionWord& option : training_words()) text += fish_option(fish_readers(words, option), option);
   for (const CommandWord& command : words) {
     const std::string condition = fmt::format(" -n '__dmltrain_in {}'", command.name);
     for (const OptionWord& option : command.options) text += fish_option(condition, option);

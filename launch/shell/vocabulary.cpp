@@ -64,6 +64,20 @@ OptionWord option_word(std::string_view name, std::string_view value, std::strin
           .is_list = holds(value, ",...")};
 }
 
+/// What the command takes of training's options, and what every command line takes.
+Words names_read(const CommandSpec& spec) {
+  Words names;
+  const auto is_own = [&](std::string_view name) {
+    return std::any_of(spec.options.begin(), spec.options.end(),
+                       [&](const OwnOption& own) { return own.name == name; });
+  };
+  for (const OptionSpec& option : option_table()) {
+    if (spec.reads_option(option) && !is_own(option.name)) names.push_back(option.name);
+  }
+  for (const OwnOption& common : common_options()) names.emplace_back(common.name);
+  return names;
+}
+
 Words known_arguments(std::string_view placeholder) {
   if (holds(placeholder, "NAME")) return names_of_models();
   if (!holds(placeholder, "TOPIC")) return literal_words(placeholder);
@@ -89,6 +103,7 @@ std::vector<CommandWord> command_words(std::span<const CommandSpec> commands) {
     CommandWord word{.name = std::string(spec.name),
                      .summary = std::string(spec.summary),
                      .options = {},
+                     .reads = names_read(spec),
                      .choices = known_arguments(spec.arguments),
                      .path = path_kind(spec.arguments)};
     for (const OwnOption& own : spec.options) word.options.push_back(option_word(own.name, own.value, own.help));

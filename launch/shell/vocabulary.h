@@ -24,9 +24,10 @@ struct OptionWord {
 };
 
 struct CommandWord {
-  std::string name;     ///< of one or two words; empty: training
-  std::string summary;  ///< one line
-  std::vector<OptionWord> options;
+  std::string name;                  ///< of one or two words; empty: training
+  std::string summary;               ///< one line
+  std::vector<OptionWord> options;   ///< its own
+  std::vector<std::string> reads;    ///< names of the training_words() that it takes beside them
   std::vector<std::string> choices;  ///< known values of the arguments
   PathKind path = PathKind::none;    ///< of the arguments
 };
@@ -34,7 +35,7 @@ struct CommandWord {
 /// Training's options and what every command line takes.
 std::vector<OptionWord> training_words();
 
-/// The commands, each with the options that it has beside training's. Those of two words stand first: a script that
+/// The commands. Those of two words stand first: a script that
 /// looks for "submit" before "submit status" would never find the latter.
 std::vector<CommandWord> command_words(std::span<const CommandSpec> commands);
 

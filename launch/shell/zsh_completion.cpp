@@ -15,12 +15,15 @@ constexpr std::string_view kZshHead = R"(#compdef dmltrain
 # Completion of dmltrain in zsh; written by `dmltrain completion zsh`.
 
 _dmltrain() {
-  local -a training own
+  local -A training
+  local -a own reads
+  local name
   training=(
 )";
 
 // Loaded by zsh as the function itself, the file does it; sourced, it says who does.
-constexpr std::string_view kZshTail = R"(  _arguments -S $own $training
+constexpr std::string_view kZshTail = R"(  for name in $reads; do own+=("$training[$name]"); done
+  _arguments -S $own
 }
 
 if [[ ${funcstack[1]-} == _dmltrain ]]; then _dmltrain "$@"; else compdef _dmltrain dmltrain; fi
@@ -59,17 +62,17 @@ std::string zsh_option(const OptionWord& option) {
   if (!option.value.empty()) {
     spec += fmt::format(":{}:{}", zsh_help(option.value), zsh_action(option.choices, option.path, option.is_list));
   }
-  return "    " + zsh_quoted(spec) + "\n";
+  return zsh_quoted(spec) + "\n";
 }
 
 std::string zsh_command(const CommandWord& command) {
   const bool two_words = command.name.find(' ') != std::string::npos;
   std::string text = fmt::format("    '{}{}'*)\n      shift {} words; (( CURRENT -= {} ))\n      own=(\n", command.name,
                                  two_words ? "" : " ", two_words ? 2 : 1, two_words ? 2 : 1);
-  for (const OptionWord& option : command.options) text += "    " + zsh_option(option);
+  for (const OptionWord& option : command.options) text += "        " + zsh_option(option);
   const std::string action = zsh_action(command.choices, command.path, false);
   if (!action.empty()) text += "        " + zsh_quoted("*:argument:" + action) + "\n";
-  return text + "      ) ;;\n";
+  return text + fmt::format("      )\n      reads=({}) ;;\n", fmt::join(command.reads, " "));
 }
 
 }  // namespace
@@ -77,7 +80,7 @@ std::string zsh_command(const CommandWord& command) {
 std::string zsh_completion(std::span<const CommandSpec> commands) {
   const std::vector<CommandWord> words = command_words(commands);
   std::string text(kZshHead);
-  for (const OptionWord& option : training_words()) text += zsh_option(option);
+  for (const OptionWord& option : training_words()) text += fmt::format("    {} {}", option.name, zsh_option(option));
   text += "  )\n  case \"$words[2] $words[3]\" in\n";
   for (const CommandWord& command : words) text += zsh_command(command);
   for (const std::string& first : next_words(words, "")) {
@@ -86,7 +89,7 @@ std::string zsh_completion(std::span<const CommandSpec> commands) {
     text += fmt::format("    '{} '*) shift words; (( CURRENT -= 1 ))\n      own=({}) ;;\n", first,
                         zsh_quoted(fmt::format("1:command:({})", fmt::join(second, " "))));
   }
-  text += fmt::format("    *) own=({}) ;;\n  esac\n",
+  text += fmt::format("    *) own=({}) reads=(${{(k)training}}) ;;\n  esac\n",
                       zsh_quoted(fmt::format("1:command:({})", fmt::join(next_words(words, ""), " "))));
   return text + std::string(kZshTail);
 }

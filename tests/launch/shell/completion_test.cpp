@@ -62,6 +62,18 @@ TEST(Vocabulary, KnowsCommandsAndTheirArguments) {
   EXPECT_TRUE(next_words(words, "plan").empty());
 }
 
+TEST(Vocabulary, KnowsWhatACommandReadsOfTraining) {
+  const std::vector<CommandWord> words = command_words(all_commands());
+  const std::vector<std::string>& plan = command_of(words, "plan").reads;
+  EXPECT_TRUE(holds_word(plan, "lr"));
+  EXPECT_FALSE(holds_word(plan, "d"));          // chosen
+  EXPECT_FALSE(holds_word(plan, "recompute"));  // an option of its own
+  EXPECT_EQ(command_of(words, "man").reads, (std::vector<std::string>{"config", "help", "version"}));
+  for (const CommandWord& command : words) {
+    for (const std::string& name : command.reads) EXPECT_NO_THROW(word_of(training_words(), name)) << name;
+  }
+}
+
 TEST(Vocabulary, ACommandMayAlsoBeTheFirstWordOfOthers) {
   const std::vector<CommandSpec> commands{{.name = "send", .arguments = "FILE", .summary = "sends"},
                                           {.name = "send status", .arguments = "JOB", .summary = "asks"}};
@@ -94,7 +106,7 @@ TEST(Completion, OfEveryShellHoldsEveryOptionAndCommand) {
 
 TEST(Completion, OfBashHasNoMarkLeft) {
   const std::string script = bash_completion(all_commands());
-  for (const char* mark : {"@COMMANDS@", "@OPTIONS@", "@FIRST@", "@SECOND@"}) {
+  for (const char* mark : {"@COMMANDS@", "@FIRST@", "@SECOND@"}) {
     EXPECT_EQ(script.find(mark), std::string::npos) << mark;
   }
 }
