@@ -126,10 +126,21 @@ std::vector<double> required(const Values& values, std::string_view name, std::s
   return values.by_stage(name, num_stages, [](std::size_t) { return 0.0; });
 }
 
-std::vector<StageCost> read_model(const Values& values, std::size_t n) {
-  const std::vector<double> forward = required(values, "tf", "a forward pass", n);
-  const std::vector<double> input_grad = required(values, "tb", "a backward pass, input gradients alone,", n);
-  const std::vector<double> weight_grad = required(values, "tw", "the weight gradients", n);
+/// Orders alone are asked for, and none of them is searched for the times of passes.
+bool does_without_times(const Values& values, const std::vector<RequestedSchedule>& schedules) {
+  return values.has("emit") && !values.has("html") &&
+         std::none_of(schedules.begin(), schedules.end(), [](const RequestedSchedule& schedule) {
+           return !schedule.file && is_searched(find_schedule(schedule.name));
+         });
+}
+
+std::vector<StageCost> read_model(const Values& values, std::size_t n, bool needs_times) {
+  const auto times = [&](std::string_view name, std::string_view what) {
+    return needs_times ? required(values, name, what, n) : values.by_stage(name, n, [](std::size_t) { return 1.0; });
+  };
+  const std::vector<double> forward = times("tf", "a forward pass");
+  const std::vector<double> input_grad = times("tb", "a backward pass, input gradients alone,");
+  const std::vector<double> weight_grad = times("tw", "the weight gradients");
   const std::vector<double> overlapped =
       values.by_stage("tfb", n, [&](std::size_t i) { return forward[i] + input_grad[i] + weight_grad[i]; });
   const std::vector<double> activations = values.by_stage("mem-b", n, [](std::size_t) { return 1.0; });
@@ -178,7 +189,7 @@ const ParsedSchedule* file_of(const std::vector<RequestedSchedule>& schedules) {
   return nullptr;
 }
 
-PipelineSettings read_settings(const Values& values, const ParsedSchedule* file) {
+PipelineSettings read_settings(const Values& values, const ParsedSchedule* file, bool needs_times) {
   if (!values.has("devices") && file == nullptr)
     throw UsageError("--devices is missing: how many devices the pipeline has");
   PipelineSettings settings;
@@ -190,7 +201,7 @@ PipelineSettings read_settings(const Values& values, const ParsedSchedule* file)
                                          file == nullptr ? 2 * settings.positions : file->microbatches);
   settings.chunks = values.integer("chunks", 1, kMostChunks, 0);
   settings.group = values.integer("group", 1, kMostMicrobatches, 0);
-  settings.model = read_model(values, static_cast<std::size_t>(stages));
+  settings.model = read_model(values, static_cast<std::size_t>(stages), needs_times);
   settings.latency = values.real("tcomm", 0);
   settings.memory_limit = values.real("memory-limit", 0);
   check_size(settings);
@@ -244,7 +255,7 @@ SimulateOptions simulate_options(const Command& command) {
   const Values values(command);
   SimulateOptions options;
   options.schedules = requested_schedules(values);
-  options.settings = read_settings(values, file_of(options.schedules));
+  options.settings = read_settings(values, file_of(options.schedules), !does_without_times(values, options.schedules));
   check_files(options);
   options.json = values.flag("json");
   options.emits_actions = values.has("emit");

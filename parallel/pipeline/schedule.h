@@ -67,6 +67,9 @@ struct ScheduleDef {
   int (*most_alive)(const Pipeline& pipeline, int position) = nullptr;
 };
 
+/// Whether the costs of stages decide a schedule's orders.
+inline bool is_searched(const ScheduleDef& schedule) { return schedule.most_alive == nullptr; }
+
 std::span<const ScheduleDef> all_schedules();
 /// Throws std::invalid_argument that lists the names.
 const ScheduleDef& find_schedule(std::string_view name);

@@ -18,9 +18,6 @@ struct CachedOrders {
   std::string refusal;        ///< why there are none, or empty
 };
 
-/// Whether the costs of stages decide a schedule's orders.
-inline bool is_searched(const ScheduleDef& schedule) { return schedule.most_alive == nullptr; }
-
 class ScheduleCache {
  public:
   /// Stages have other costs from now on: what was searched for is forgotten. No reference to it may be left.

@@ -77,6 +77,13 @@ TEST_F(SimulateFiles, AScheduleFileBringsItsSizes) {
   EXPECT_THROW(options_of({"--schedule", "file:" + path + ".none", "--tf", "1", "--tb", "1", "--tw", "1"}), IoError);
 }
 
+TEST(SimulateOptions, OrdersAloneNeedNoTimesUnlessTheyAreSearched) {
+  const std::vector<std::string> orders{"--devices", "2", "--emit", "actions"};
+  EXPECT_EQ(options_of(with(orders, {"--schedule", "zb-h1"})).settings.model.size(), 2U);
+  EXPECT_THROW(options_of(with(orders, {"--schedule", "zb-1p"})), UsageError);
+  EXPECT_THROW(options_of(with(orders, {"--html", "page.html"})), UsageError);
+}
+
 std::string message_of(const std::vector<std::string>& words) {
   try {
     options_of(words);
