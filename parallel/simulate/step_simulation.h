@@ -7,7 +7,7 @@
 
 #include "parallel/mesh.h"
 #include "parallel/rank_classes.h"
-#include "parallel/simulate/host_cores.h"
+#include "parallel/simulate/shared_hosts.h"
 #include "parallel/task_graph.h"
 #include "parallel/timeline.h"
 

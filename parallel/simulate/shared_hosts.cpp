@@ -1,4 +1,4 @@
-#include "parallel/simulate/host_cores.h"
+#include "parallel/simulate/shared_hosts.h"
 
 #include <algorithm>
 #include <map>
