@@ -9,7 +9,6 @@ skipped (77).
 """
 
 import argparse
-import json
 import os
 import re
 import signal
@@ -18,6 +17,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "parity"))
+import tensors  # noqa: E402  (its folder is known only now)
 
 SKIPPED = 77
 DEADLINE_S = 3
@@ -132,18 +134,6 @@ def train(launcher, binary, options, env):
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env=env)
 
 
-def final_tensors(path):
-    """What stands behind the header's entries of the final weights."""
-    content = path.read_bytes()
-    size = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + size])
-    return {
-        name: content[8 + size + entry["data_offsets"][0] : 8 + size + entry["data_offsets"][1]]
-        for name, entry in header.items()
-        if name.startswith("final.")
-    }
-
-
 def trains_like_one_host(binary, folder, env, count, layout):
     options = f"{TINY} {layout} --steps 4 --seed 3"
     ranks = ranks_of(layout)
@@ -155,7 +145,7 @@ def trains_like_one_host(binary, folder, env, count, layout):
         for name in hosts.names:
             assert name in done.stdout, f"the first page has no {name}:\n{done.stdout[:1500]}"
         assert "between hosts" in done.stdout, f"no axis is said to cross hosts:\n{done.stdout[:1500]}"
-    one, several = map(final_tensors, dumps)
+    one, several = map(tensors.final, dumps)
     assert one and one == several, f"{sum(one[n] != several.get(n) for n in one)} of {len(one)} weights differ"
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "parity"))
 import runner  # noqa: E402  (its folder is known only now)
+import tensors  # noqa: E402
 from slurm_daemons import SlurmDaemons, missing_programs  # noqa: E402
 
 SKIPPED = 77
@@ -28,11 +29,6 @@ TRAINING = (
 STEPS = 300  # some seconds: enough for a signal in the middle
 # Two nodes on one machine share the folder through which PMIx meets, so srun cannot start ranks on both.
 BOTH_NODES = "--nodes 2 --launcher mpirun"
-
-
-def final_tensors(path):
-    """The bytes of each final tensor of a dump."""
-    return {name: tensor.tobytes() for name, tensor in runner.dumped(path).items() if name.startswith("final.")}
 
 
 class Trial:
@@ -87,10 +83,10 @@ class Trial:
         """The end of a run that nothing interrupts."""
         path = self.folder / "whole.safetensors"
         self.dmltrain(TRAINING, "--steps", steps, "--run whole --dump", path)
-        return final_tensors(path)
+        return tensors.final(path)
 
     def same_end(self, dump, steps=STEPS):
-        a, b = self.whole(steps), final_tensors(self.folder / dump)
+        a, b = self.whole(steps), tensors.final(self.folder / dump)
         assert a and a == b, f"{sum(a[name] != b.get(name) for name in a)} of {len(a)} final tensors differ"
 
 

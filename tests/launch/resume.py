@@ -14,6 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "parity"))
+import tensors  # noqa: E402  (its folder is known only now)
+
 STEPS = 12
 STOPPED = 75  # the exit code of a run that a signal ended
 TINY_GPT = "--model gpt:layers=4,width=32,heads=4,seq=16,vocab=256,dropout=0.1,tied=1 --data builtin:text --batch 12 --warmup 3"
@@ -51,20 +54,8 @@ class Trial:
         return [(line["step"], line["loss"]) for line in map(json.loads, lines)]
 
 
-def final_tensors(path):
-    """The bytes of each final tensor of a dump."""
-    content = path.read_bytes()
-    size = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + size])
-    return {
-        name: content[8 + size + entry["data_offsets"][0] : 8 + size + entry["data_offsets"][1]]
-        for name, entry in header.items()
-        if name.startswith("final.")
-    }
-
-
 def same_end(trial, whole, parts):
-    a, b = final_tensors(trial.dump(whole)), final_tensors(trial.dump(parts))
+    a, b = tensors.final(trial.dump(whole)), tensors.final(trial.dump(parts))
     assert a and a == b, f"{sum(a[n] != b.get(n) for n in a)} of {len(a)} final tensors differ"
 
 

@@ -18,3 +18,8 @@ def read(path):
         begin, end = entry["data_offsets"]
         tensors[name] = np.frombuffer(body[begin:end], DTYPES[entry["dtype"]]).reshape(entry["shape"])
     return tensors, metadata
+
+
+def final(path):
+    """The bytes of each final tensor of a dump."""
+    return {name: tensor.tobytes() for name, tensor in read(path)[0].items() if name.startswith("final.")}
