@@ -63,6 +63,7 @@ Failure describe(const std::exception_ptr& error) {
   } catch (const LostHostError& e) {
     Failure failure = failed(exit_code::kCommunication, e);
     failure.speaks = e.speaks();
+    failure.may_be_echo = !failure.speaks;
     return failure;
   } catch (const CommError& e) {
     Failure failure = failed(exit_code::kCommunication, e);

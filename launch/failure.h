@@ -23,7 +23,7 @@ inline constexpr int kInternal = 70;      ///< a bug of ours
 struct Failure {
   int exit_code = exit_code::kInternal;
   std::string text;          ///< one line
-  bool may_be_echo = false;  ///< a broken connection: another rank's failure is likely the cause
+  bool may_be_echo = false;  ///< a broken connection: another rank says the cause, or is about to
   bool speaks = false;       ///< this rank is the one to tell it, whatever its number
 };
 
@@ -43,8 +43,8 @@ class RankError : public std::runtime_error {
 /// Prints "dmltrain: error: ..." and ends this process, and with MPI all others, with the failure's exit code. Where
 /// all ranks fail alike rank 0 speaks for them: the others wait a little, and speak, with their rank, only if they are
 /// still there. A rank that only saw a connection break waits longer, for the one that broke it. Of a lost host one
-/// rank speaks at once: the launcher may be about to end all. Where others are lost, the launcher of this host ends
-/// too.
+/// rank speaks at once: the launcher may be about to end all; the others wait as for who broke a connection. Where
+/// others are lost, the launcher of this host ends too.
 [[noreturn]] void report_and_exit(const Failure& failure, const LauncherEnvironment& launcher);
 
 /// "dmltrain: error: text", and the rank before the text where it is not rank 0's input error or named already.

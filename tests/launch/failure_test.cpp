@@ -55,6 +55,7 @@ TEST(Failure, LostHostIsToldByOneRankAtOnce) {
   EXPECT_TRUE(failure_of(LostHostError("host n1 (rank 3) is lost", true)).speaks);
   EXPECT_FALSE(failure_of(LostHostError("host n1 (rank 3) is lost", false)).speaks);
   EXPECT_FALSE(failure_of(LostHostError("host n1 (rank 3) is lost", true)).may_be_echo);
+  EXPECT_TRUE(failure_of(LostHostError("host n1 (rank 3) is lost", false)).may_be_echo);
 }
 
 TEST(Failure, LineNamesTheRankWhereItIsOneRanks) {
