@@ -40,9 +40,10 @@ struct LayoutConfig {
   int p = 1;
   int t = 1;
   std::string order = "dpt";
-  std::string schedule = "1f1b";  ///< a name, or "file:F": passes in the grammar of PyTorch's schedules
-  int chunks = 0;                 ///< stages per pipeline position; 0: as the schedule has them
-  int microbatches = 0;           ///< per replica and step; 0: 1 if p = 1, else min(2p, B/d)
+  /// A name, or "file:F": passes in the grammar of PyTorch's schedules. Of a layout that is to be planned empty: any.
+  std::string schedule = "1f1b";
+  int chunks = 0;        ///< stages per pipeline position; 0: as the schedule has them
+  int microbatches = 0;  ///< per replica and step; 0: 1 if p = 1, else min(2p, B/d)
   TensorMode tensor_mode = TensorMode::automatic;
   std::vector<std::string> cut;         ///< nodes after which a stage ends; empty: by cost
   std::int64_t bucket_bytes = 4 << 20;  ///< of the gradient all-reduce

@@ -20,7 +20,9 @@ Config base_of(const Config& config) {
   Config base = preset();
   const bool is_preset =
       config.model.source == base.model.source && config.data.source == base.data.source && config.model.shards.empty();
-  return is_preset ? base : Config{};
+  if (!is_preset) base = Config{};
+  if (!config.layout.plan.empty()) unset_planned(base.layout);
+  return base;
 }
 
 void add_words(std::vector<OptionWords>& words, const OptionSpec& spec, const std::vector<std::string>& values) {

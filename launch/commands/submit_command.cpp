@@ -48,7 +48,8 @@ Command plan_of(const Command& command, const Submission& submission) {
 /// What a rank needs of its device, where the device is known and the layout is one that estimates know.
 std::vector<std::string> memory_notes(const Command& command, const Submission& submission) {
   const LayoutConfig& layout = submission.layout;
-  const bool is_known = layout.order == LayoutConfig{}.order && !layout.schedule.starts_with("file:");
+  const bool is_known =
+      layout.plan.empty() && layout.order == LayoutConfig{}.order && !layout.schedule.starts_with("file:");
   if (submission.hardware.empty() || !is_known || !command.config.model.shards.empty()) return {};
   const PlanReport plan = search_plan(plan_of(command, submission), layout.d * layout.p * layout.t);
   if (plan.found.ranked.empty()) {
@@ -109,7 +110,7 @@ CommandSpec submit_command() {
           .summary = "trains as a Slurm job",
           .most_arguments = 2,
           .on_preset = true,
-          .reads = {"Model", "Data", "Layout", "Optimizer", "Run", "Communication"},
+          .reads = {"Model", "Data", "Planned layout", "Layout", "Optimizer", "Run", "Communication"},
           .options = submit_option_table(),
           .run = run_submit};
 }

@@ -273,6 +273,8 @@ Config Parser::config_of(const CommandSpec* spec, const std::vector<Given>& line
   const bool has_preset = spec == nullptr || spec->on_preset;
   const bool bare = has_preset && !given("model") && !given("data") && !given("shards");
   Config config = bare ? preset() : Config{};
+  const bool plans = spec == nullptr || spec->reads_option(*find_option("plan"));
+  if (plans && given("plan")) unset_planned(config.layout);
   apply(config, file);
   apply(config, line);
   if (config.steps == 0 && config.epochs == 0) config.epochs = 1;

@@ -239,14 +239,18 @@ void add_techniques(Table& table) {
       dtype_option(row(kGroup, "dtype", "TYPE", "f32, or bf16 with f32 sums and states (no training yet)")));
 }
 
-void add_layout(Table& table) {
-  constexpr std::string_view kGroup = "Layout";
+void add_planned_layout(Table& table) {
+  constexpr std::string_view kGroup = "Planned layout";
   table.push_back(text_option(row(kGroup, "plan", "auto[:HARDWARE]",
                                   "trains in the layout that plan finds best for the ranks", "as it is given"),
                               [](auto& c) -> auto& { return c.layout.plan; }));
   table.push_back(integer_option(
       row(kGroup, "ranks", "N", "that --plan auto divides the training over", "the launcher's, or d·p·t"), 1, true,
       [](auto& c) -> auto& { return c.layout.ranks; }));
+}
+
+void add_layout(Table& table) {
+  constexpr std::string_view kGroup = "Layout";
   table.push_back(integer_option(
       row(kGroup, "d", "N", "replicas: each takes its part of the batch", "ranks/(p·t) under a launcher, else 1"), 1,
       true, [](auto& c) -> auto& { return c.layout.d; }));
@@ -390,6 +394,7 @@ Table make_table() {
   Table table;
   add_model(table);
   add_data(table);
+  add_planned_layout(table);
   add_layout(table);
   add_optimizer(table);
   add_run(table);

@@ -84,6 +84,11 @@ Config preset() {
   return config;
 }
 
+void unset_planned(LayoutConfig& layout) {
+  layout.schedule.clear();
+  layout.microbatches = 0;
+}
+
 void check_run_options(const Config& config) {
   check_sources(config);
   check_optimizer(config.optimizer);

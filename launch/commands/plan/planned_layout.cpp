@@ -25,24 +25,38 @@ std::string hardware_of(const std::string& plan) {
 }
 
 int planned_world(const LayoutConfig& layout, const LauncherEnvironment& launcher) {
-  if (launcher.size > 0) {
-    if (layout.ranks > 0 && layout.ranks != launcher.size) {
-      throw UsageError(fmt::format("--ranks {}, but {} ranks were started: leave out --ranks, or mpirun -np {}",
-                                   layout.ranks, launcher.size, layout.ranks));
-    }
-    return launcher.size;
+  const std::int64_t product = ranks_of(layout);
+  const bool has_axes = layout.d > 0 || layout.p > 1 || layout.t > 1;
+  if (launcher.size > 0 && layout.ranks > 0 && layout.ranks != launcher.size) {
+    throw UsageError(fmt::format("--ranks {}, but {} ranks were started: leave out --ranks, or mpirun -np {}",
+                                 layout.ranks, launcher.size, layout.ranks));
   }
-  const std::int64_t ranks = layout.ranks > 0 ? layout.ranks : ranks_of(layout);
+  const std::int64_t ranks = launcher.size > 0 ? launcher.size : layout.ranks > 0 ? layout.ranks : product;
+  if (has_axes && product != ranks) {
+    throw UsageError(
+        fmt::format("--plan auto chooses d, p and t for {} ranks, not for the {} of --d {} --p {} --t {}: "
+                    "leave these out",
+                    ranks, product, std::max(layout.d, 1), layout.p, layout.t));
+  }
   return static_cast<int>(std::min<std::int64_t>(ranks, std::numeric_limits<int>::max()));
 }
 
-/// What `dmltrain plan` would be told; training executes no techniques.
+/// What `dmltrain plan` would be told; training executes no techniques. Schedule and microbatches are bounds.
 Command plan_of(const Config& config) {
   Command command;
   command.config = config;
   LayoutConfig& layout = command.config.layout;
+  if (layout.chunks > 0) {
+    throw UsageError(
+        fmt::format("--chunks {}: --plan auto finds the chunks of a schedule: leave it out", layout.chunks));
+  }
+  if (!layout.schedule.empty()) command.own["schedules"] = {layout.schedule};
+  if (layout.microbatches > 0) {
+    command.own["min-microbatches"] = command.own["max-microbatches"] = {std::to_string(layout.microbatches)};
+  }
   layout.d = 0;
   layout.p = layout.t = 1;
+  layout.schedule = LayoutConfig{}.schedule;
   command.own["hardware"] = {hardware_of(layout.plan)};
   command.own["recompute"] = {"none"};
   command.own["zero"] = {"0"};
