@@ -1,7 +1,5 @@
 #include "models/onnx/multi_device.h"
 
-#include <google/protobuf/unknown_field_set.h>
-
 #include <onnx/multi_device.pb.h>
 #include <algorithm>
 #include <map>
@@ -10,32 +8,14 @@
 
 #include "kernels/error.h"
 #include "models/onnx/content.h"
+#include "models/onnx/later_fields.h"
 #include "models/onnx/multi_device_proto.h"
 
 namespace dml {
 namespace {
 
-constexpr int kConfigurationField = 26;      // ModelProto.configuration
-constexpr int kNodeConfigurationField = 10;  // NodeProto.device_configurations
 constexpr std::int64_t kMultiDeviceIr = 11;
 constexpr const char* kPartialKey = "dmltrain.partial";
-
-void clear_messages(google::protobuf::Message& message, int number) {
-  const auto* reflection = message.GetReflection();
-  if (const auto* field = message.GetDescriptor()->FindFieldByNumber(number)) {
-    reflection->ClearField(&message, field);
-  } else {
-    reflection->MutableUnknownFields(&message)->DeleteByNumber(number);
-  }
-}
-
-/// Parsing into a message appends to its repeated fields, known or not.
-void add_message(google::protobuf::Message& message, int number, const google::protobuf::Message& part) {
-  google::protobuf::UnknownFieldSet fields;
-  fields.AddLengthDelimited(number, part.SerializeAsString());
-  std::string bytes;
-  DML_ASSERT(fields.SerializeToString(&bytes) && message.MergeFromString(bytes), "a message that was made here");
-}
 
 std::string node_name(const onnx::NodeProto& node) {
   return node.name().empty() && node.output_size() > 0 ? node.output(0) : node.name();
@@ -167,13 +147,13 @@ multi_device::NodeDeviceConfiguration message_of(const NodePlacement& placement)
 }
 
 void write_configurations(onnx::ModelProto& proto, const std::vector<DeviceConfiguration>& configurations) {
-  clear_messages(proto, kConfigurationField);
+  clear_messages<ConfigurationField>(proto);
   for (const DeviceConfiguration& configuration : configurations) {
     multi_device::DeviceConfiguration message;
     message.set_name(configuration.name);
     message.set_num_devices(configuration.num_devices);
     for (const std::string& device : configuration.devices) message.add_device(device);
-    add_message(proto, kConfigurationField, message);
+    add_message<ConfigurationField>(proto, message);
   }
 }
 
@@ -193,7 +173,7 @@ void write_partials(onnx::ModelProto& proto, const PartialTable& partials) {
 DevicePlan read_device_plan(const onnx::ModelProto& proto) {
   DevicePlan plan;
   std::set<std::string> names;
-  for (const std::string& bytes : messages_of(proto, kConfigurationField)) {
+  for (const std::string& bytes : messages_of<ConfigurationField>(proto)) {
     plan.configurations.push_back(configuration_of(bytes));
     if (!names.insert(plan.configurations.back().name).second)
       throw ModelError("there are two device configurations " + in_quotes(plan.configurations.back().name));
@@ -204,7 +184,7 @@ DevicePlan read_device_plan(const onnx::ModelProto& proto) {
                                                           {message.input().begin(), message.input().end()},
                                                           {message.output().begin(), message.output().end()},
                                                           {}});
-    for (const std::string& bytes : messages_of(message, kNodeConfigurationField)) {
+    for (const std::string& bytes : messages_of<NodeConfigurationField>(message)) {
       NodePlacement& placement = node.placements.emplace_back(placement_of_node(bytes, node, plan.configurations));
       const auto by_node = partials.find(placement.configuration);
       if (by_node == partials.end() || node.outputs.empty()) continue;
@@ -223,9 +203,9 @@ void write_device_plan(onnx::ModelProto& proto, const DevicePlan& plan) {
   PartialTable partials;
   for (int i = 0; i < proto.graph().node_size(); ++i) {
     onnx::NodeProto& message = *proto.mutable_graph()->mutable_node(i);
-    clear_messages(message, kNodeConfigurationField);
+    clear_messages<NodeConfigurationField>(message);
     for (const NodePlacement& placement : plan.nodes[static_cast<std::size_t>(i)].placements) {
-      add_message(message, kNodeConfigurationField, message_of(placement));
+      add_message<NodeConfigurationField>(message, message_of(placement));
       for (const TensorPlacement& tensor : placement.tensors) {
         if (tensor.is_partial) partials[placement.configuration][message.output(0)].push_back(tensor.tensor);
       }

@@ -1,7 +1,5 @@
 #include "models/onnx/proto.h"
 
-#include <google/protobuf/unknown_field_set.h>
-
 #include "kernels/error.h"
 
 namespace dml {
@@ -98,23 +96,6 @@ void set_attribute(onnx::NodeProto& node, const std::string& name, const std::st
 void set_attribute(onnx::NodeProto& node, const std::string& name, const std::vector<std::int64_t>& value) {
   onnx::AttributeProto& attribute = add_attribute(node, name, onnx::AttributeProto::INTS);
   for (const std::int64_t element : value) attribute.add_ints(element);
-}
-
-std::vector<std::string> messages_of(const google::protobuf::Message& message, int number) {
-  std::vector<std::string> found;
-  const auto* reflection = message.GetReflection();
-  if (const auto* field = message.GetDescriptor()->FindFieldByNumber(number)) {
-    for (int i = 0; i < reflection->FieldSize(message, field); ++i)
-      found.push_back(reflection->GetRepeatedMessage(message, field, i).SerializeAsString());
-    return found;
-  }
-  const auto& unknown = reflection->GetUnknownFields(message);
-  for (int i = 0; i < unknown.field_count(); ++i) {
-    const auto& field = unknown.field(i);
-    if (field.number() == number && field.type() == google::protobuf::UnknownField::TYPE_LENGTH_DELIMITED)
-      found.push_back(field.length_delimited());
-  }
-  return found;
 }
 
 std::int32_t onnx_type(DataType type) {

@@ -44,9 +44,6 @@ void set_attribute(onnx::NodeProto& node, const std::string& name, float value);
 void set_attribute(onnx::NodeProto& node, const std::string& name, const std::string& value);
 void set_attribute(onnx::NodeProto& node, const std::string& name, const std::vector<std::int64_t>& value);
 
-/// The serialized messages of a repeated field, whether this libonnx knows the field or not.
-std::vector<std::string> messages_of(const google::protobuf::Message& message, int number);
-
 /// TensorProto::DataType of ours, and back; the latter throws ModelError for types that are not read (strings, complex
 /// numbers, 8-bit floats), naming `tensor`.
 std::int32_t onnx_type(DataType type);

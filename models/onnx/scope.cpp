@@ -1,16 +1,16 @@
-// Module paths of nodes. libonnx 1.12 does not know NodeProto.metadata_props yet.
+// Module paths of nodes.
 #include <optional>
 
+#include "models/onnx/later_fields.h"
 #include "models/onnx/node.h"
 
 namespace dml {
 namespace {
 
-constexpr int kMetadataField = 9;  // NodeProto.metadata_props since IR version 10
 constexpr std::string_view kScopesKey = "pkg.torch.onnx.name_scopes";
 
 std::optional<std::string> metadata(const onnx::NodeProto& node, std::string_view key) {
-  for (const std::string& bytes : messages_of(node, kMetadataField)) {
+  for (const std::string& bytes : messages_of<MetadataField>(node)) {
     onnx::StringStringEntryProto entry;
     if (entry.ParseFromString(bytes) && entry.key() == key) return entry.value();
   }
