@@ -1,6 +1,7 @@
 #include "launch/hardware_file.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>

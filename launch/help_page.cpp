@@ -1,6 +1,7 @@
 #include "launch/help_page.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <vector>

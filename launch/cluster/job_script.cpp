@@ -1,6 +1,7 @@
 #include "launch/cluster/job_script.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cctype>

@@ -1,6 +1,7 @@
 #include "launch/commands/model_command.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <vector>

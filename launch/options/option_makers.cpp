@@ -1,6 +1,7 @@
 #include "launch/options/option_makers.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <charconv>
 #include <cmath>

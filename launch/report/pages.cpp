@@ -1,6 +1,7 @@
 #include "launch/report/pages.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>

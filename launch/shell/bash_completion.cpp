@@ -1,6 +1,7 @@
 // Bash hands over a line that it has cut at blanks, '=' and ':'. The script reads the line itself, cut at blanks alone,
 // and takes what bash will not replace off its answers.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "launch/shell/completion.h"
 #include "launch/shell/vocabulary.h"

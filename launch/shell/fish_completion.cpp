@@ -1,5 +1,6 @@
 // fish takes one `complete` line for each option; what stands on the line already is asked for by functions.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 

@@ -1,5 +1,6 @@
 // zsh's own _arguments does the work: a specification for each option, '--name=[help]:VALUE:action'.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 

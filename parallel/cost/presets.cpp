@@ -3,6 +3,7 @@
 // message 4 us inside a node and 10 us across (NCCL's tests report 10 to 30 us for the smallest all-reduce of 8
 // devices). Collectives reach 4/5 of the links' rates.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>

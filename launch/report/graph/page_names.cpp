@@ -1,6 +1,7 @@
 #include "launch/report/graph/page_names.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "launch/report/graph/svg_pages.h"
 

@@ -1,6 +1,7 @@
 #include "launch/report/graph/svg_pages.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <map>
