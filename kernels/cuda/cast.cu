@@ -13,7 +13,6 @@ inline constexpr int kPerThread = 4;
 template <typename To, typename From>
 __global__ void __launch_bounds__(kThreads) cast(To* y, const From* x, std::int64_t n) {
   const std::int64_t first = first_of_thread<kPerThread>();
-  if (first >= n) return;
   const auto in = load_range<kPerThread>(x, first, n);
   Pack<To, kPerThread> out;
 #pragma unroll

@@ -27,7 +27,7 @@ struct Table {
         whole(shape.rows_to_index()) {}
 };
 
-/// Row of this table, or -1 where the slice does not hold it or the index is out of range, which is reported.
+/// Row of this table, negative where the slice does not hold it or the index is out of range, which is reported.
 template <typename Index>
 __device__ std::int64_t row_of(const Index* indices, std::int64_t position, const Table& table, Fault* fault) {
   const std::int64_t index = indices[position];
@@ -36,7 +36,7 @@ __device__ std::int64_t row_of(const Index* indices, std::int64_t position, cons
     return -1;
   }
   const std::int64_t row = (index < 0 ? index + table.whole : index) - table.offset;
-  return row >= 0 && row < table.rows ? row : -1;
+  return row < table.rows ? row : -1;
 }
 
 /// Rows of a block, each with as many threads as a row has words, up to kThreads.

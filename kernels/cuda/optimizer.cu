@@ -34,7 +34,6 @@ template <bool kDecoupled>
 __global__ void __launch_bounds__(kThreads) adam(float* weights, float* moment1, float* moment2, const float* gradients,
                                                  std::int64_t n, AdamStep step, const StepState* state) {
   const std::int64_t first = first_of_thread<kPerThread>();
-  if (first >= n) return;
   const AdamScalars s(step, *state);
   auto w = load_range<kPerThread>(weights, first, n);
   auto m = load_range<kPerThread>(moment1, first, n);
@@ -56,7 +55,6 @@ __global__ void __launch_bounds__(kThreads) adam(float* weights, float* moment1,
 __global__ void __launch_bounds__(kThreads)
     sgd(float* weights, float* velocity, const float* gradients, std::int64_t n, SgdStep step, const StepState* state) {
   const std::int64_t first = first_of_thread<kPerThread>();
-  if (first >= n) return;
   const auto decay = static_cast<float>(step.weight_decay);
   const auto momentum = static_cast<float>(step.momentum);
   const auto minus_rate = static_cast<float>(-state->learning_rate);
@@ -105,7 +103,6 @@ __global__ void clip(StepState* state, const double* sums, std::int64_t count, d
 
 __global__ void __launch_bounds__(kThreads) axpy(float* y, float factor, const float* x, std::int64_t n) {
   const std::int64_t first = first_of_thread<kPerThread>();
-  if (first >= n) return;
   auto out = load_range<kPerThread>(y, first, n);
   const auto in = load_range<kPerThread>(x, first, n);
 #pragma unroll
@@ -115,7 +112,6 @@ __global__ void __launch_bounds__(kThreads) axpy(float* y, float factor, const f
 
 __global__ void __launch_bounds__(kThreads) scale(float* y, float factor, std::int64_t n) {
   const std::int64_t first = first_of_thread<kPerThread>();
-  if (first >= n) return;
   auto out = load_range<kPerThread>(y, first, n);
 #pragma unroll
   for (int k = 0; k < kPerThread; ++k) out.data[k] *= factor;
@@ -124,7 +120,6 @@ __global__ void __launch_bounds__(kThreads) scale(float* y, float factor, std::i
 
 __global__ void __launch_bounds__(kThreads) fill(float* y, float value, std::int64_t n) {
   const std::int64_t first = first_of_thread<kPerThread>();
-  if (first >= n) return;
   Pack<float, kPerThread> out;
 #pragma unroll
   for (int k = 0; k < kPerThread; ++k) out.data[k] = value;

@@ -79,7 +79,8 @@ __global__ void __launch_bounds__(kThreads)
   dx[i] = from_float<T>(sum);
 }
 
-/// The part of a place's window along `dim` that lies in the input, and how many elements count there.
+/// The part of a place's window along `dim` that lies in the input, and how many elements count there: none are left to
+/// divide where that is not positive.
 struct Side {
   Range inside;
   std::int64_t counted;
@@ -90,7 +91,7 @@ struct Side {
     const std::int64_t padded = g.in[dim] + g.window.pads_end[dim];
     const std::int64_t end = reached < padded ? reached : padded;
     inside = {begin < 0 ? 0 : begin, end < g.in[dim] ? end : g.in[dim]};
-    counted = g.count_include_pad ? end - begin : inside.end > inside.begin ? inside.end - inside.begin : 0;
+    counted = g.count_include_pad ? end - begin : inside.end - inside.begin;
   }
 };
 

@@ -1,4 +1,5 @@
-// Elements of a range that begins anywhere and ends inside a pack.
+// Elements of a range that begins anywhere and ends inside a pack. Threads whose elements lie behind the end read and
+// write nothing.
 #pragma once
 
 #include "kernels/cuda/device/pack.cuh"
