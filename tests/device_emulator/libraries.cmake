@@ -20,7 +20,8 @@ foreach(library cublasLt:13:cublas_lt cudnn:9:cudnn nccl:2:nccl)
 
   # Linked with the emulated libraries: what is tested here is the emulation.
   set(test dml_test_emulated_${folder})
-  add_executable(${test} library_checks/${folder}_test.cpp)
+  file(GLOB checks CONFIGURE_DEPENDS library_checks/${folder}_*.cpp)
+  add_executable(${test} ${checks})
   target_include_directories(${test} SYSTEM PRIVATE ${DML_INCLUDE_${name}_h})
   set_target_properties(${test} PROPERTIES UNITY_BUILD OFF)
   target_link_libraries(${test} PRIVATE dml_emulator_options dml_emulated_${name} dml_emulated_cudart GTest::gtest
