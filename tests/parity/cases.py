@@ -15,7 +15,7 @@ OPTIMIZERS = ["sgd", "adamw"]
 FACTORS = [LAYOUTS, MODES, SCHEDULES, MICROBATCHES, OPTIMIZERS]
 # Fields that a case's name holds only where they differ from the default.
 UNUSUAL = {"isa": ["portable", "avx2"], "comm": ["mpi"], "collectives": ["library"], "device": ["cuda"], "means": ["module"],
-           "gather": ["in3parts"]}  # fmt: skip
+           "gather": ["in3parts"], "step": ["replayed"]}  # fmt: skip
 STEPS = 20
 SHORT = 5  # steps where there are many cases of one model
 
@@ -43,6 +43,7 @@ class Case:
     device: str = "cpu"
     means: str = "file"
     gather: str = "auto"
+    step: str = "by_task"
 
     @property
     def world(self):
@@ -92,7 +93,8 @@ class Case:
         launcher = ["mpirun", "-np", self.world] if self.comm == "mpi" else []
         flags = itertools.chain.from_iterable((f"--{name}", value) for name, value in options.items())
         edits = MODULES[self.fixture] if self.means == "module" else []
-        return [str(part) for part in [*launcher, binary, *flags, *edits]]
+        graph = ["--cuda-graph"] if self.step == "replayed" else []
+        return [str(part) for part in [*launcher, binary, *flags, *edits, *graph]]
 
 
 def why_left_out(case, fixture):
@@ -205,6 +207,10 @@ def gpu(fixtures):
     for layout, comm in [((1, 1, 2), "thread"), ((1, 1, 3), "mpi"), ((2, 2, 2), "thread")]:
         chosen.append(Case(MAIN_MODEL, layout, "gather", microbatches=2, comm=comm, steps=SHORT, device="cuda",
                            gather="in3parts"))  # fmt: skip
+    # Steps that are one graph each.
+    for layout, comm in [((1, 1, 1), "thread"), ((2, 2, 2), "thread"), ((1, 2, 1), "mpi")]:
+        chosen.append(Case(MAIN_MODEL, layout, microbatches=2, comm=comm, steps=SHORT, device="cuda", optimizer="adamw",
+                           step="replayed"))  # fmt: skip
     return chosen
 
 
