@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Lets calls of CUDA, cublasLt, cuDNN and NCCL fail, one a run, in a training of three steps on two ranks.
+"""Lets calls of CUDA, cublasLt, cuDNN and NCCL fail, one a run, in trainings of three steps on two ranks.
 
-    tests/device_emulator/fault_sweep.py [--per-api N] [--only TEXT] [--draw N --seed S] [--late] [--build DIR] [--list]
-                                         [--report FILE]
+    tests/device_emulator/fault_sweep.py [--training NAME] [--per-api N] [--only TEXT] [--draw N --seed S] [--late] [--list]
+                                         [--build DIR] [--report FILE]
 
-A clean run counts the calls of each entry point. Then N of them (the first, the last, and some between) fail in turn, on
-each rank. Each run must end with exit code 4 or 5, say in one line which call failed on which rank, and leave no process.
+A clean run of each training counts the calls of each entry point. Then N of them (the first, the last, and some between)
+fail in turn, on each rank. Each run must end with exit code 4 or 5, say in one line which call failed on which rank, and leave no process.
 With --late the calls come 50 ms late instead, and nothing may change. Prints one line a run and 'N of M' at the end.
 """
 
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,16 +40,26 @@ SAID_FOR_OTHERS = {"cudaGetDeviceCount": "has no GPU that can be used"}
 POLLS = {"ncclCommGetAsyncError"}
 # A call that fails to free something leaves it, and that is all that may be left.
 FREES = re.compile(r"Destroy|Free")
-MODELS = {
-    "gpt_tiny": ["--model", FIXTURES / "gpt_tiny.ts17.onnx", "--data", FIXTURES / "gpt_tiny.ts17.safetensors"],
-    "resnet_tiny": ["--model", FIXTURES / "resnet_tiny.ts17.onnx", "--data", FIXTURES / "resnet_tiny.ts17.safetensors"],
+
+
+@dataclass(frozen=True)
+class Training:
+    model: str
+    options: tuple = ()
+    only: str = ""  # of its entry points: the others are those of another training
+
+
+TRAININGS = {
+    "gpt_tiny": Training("gpt_tiny"),
+    "gpt_tiny, replayed": Training("gpt_tiny", ("--cuda-graph",)),
+    "resnet_tiny": Training("resnet_tiny", only="cudnn"),
 }
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", default=ROOT / "build", type=Path)
-    parser.add_argument("--model", default="gpt_tiny", choices=MODELS)
+    parser.add_argument("--training", choices=TRAININGS, help="only this one")
     parser.add_argument("--layout", default="2,1,1", metavar="D,P,T", help="of two ranks")
     parser.add_argument("--per-api", type=int, default=3, metavar="N", help="calls of an entry point that fail")
     parser.add_argument("--only", default="", metavar="TEXT", help="only entry points whose name holds this")
@@ -74,11 +85,12 @@ def environment(build):
 class Trainer:
     """Trains three steps on two ranks, each with settings of its own."""
 
-    def __init__(self, arguments):
+    def __init__(self, arguments, training):
         self.environment = environment(arguments.build) | {"EMULATOR_HANG_S": "30"}
         d, p, t = arguments.layout.split(",")
-        self.command = [arguments.build / "bin" / "dmltrain", *MODELS[arguments.model], "--device", "cuda", "--steps", "3"]
-        self.command += ["--d", d, "--p", p, "--t", t, "--deadline", "10"]
+        fixture = FIXTURES / f"{training.model}.ts17"
+        self.command = [arguments.build / "bin" / "dmltrain", "--model", f"{fixture}.onnx", "--data", f"{fixture}.safetensors"]
+        self.command += ["--device", "cuda", "--steps", "3", "--d", d, "--p", p, "--t", t, "--deadline", "10", *training.options]
 
     def run(self, folder, settings):
         """`settings[rank]` are variables of that rank. Returns exit code (None: no end), standard error, losses."""
@@ -151,16 +163,48 @@ def judge_late(code, errors, losses, expected):
     return "" if losses == expected else f"losses {losses} instead of {expected}"
 
 
+@dataclass(frozen=True)
+class Run:
+    """The n-th of `count` calls of an entry point, which fails or is late on one rank."""
+
+    training: str
+    api: str
+    n: int
+    count: int
+    rank: int
+
+    def __str__(self):
+        return f"{self.training}: {self.api} call {self.n} of {self.count}, rank {self.rank}"
+
+
+def runs_of(name, counts, arguments):
+    for api, count in sorted(counts.items()):
+        if api == "operation" or count == 0 or arguments.only not in api or TRAININGS[name].only not in api:
+            continue
+        for n in chosen(count // 2 if api in POLLS else count, arguments.per_api):
+            yield from (Run(name, api, n, count, rank) for rank in range(2))
+
+
+def fault_of(run, trainer, expected, late):
+    """Exit code of a run, and what is wrong with it, or nothing."""
+    setting = {"EMULATOR_DELAY": f"{run.api}:{run.n}:50"} if late else {"EMULATOR_FAIL": f"{run.api}:{run.n}:{code_of(run.api)}"}
+    with tempfile.TemporaryDirectory() as folder:
+        code, errors, losses = trainer.run(Path(folder), {run.rank: setting})
+    return code, judge_late(code, errors, losses, expected) if late else judge(run.api, run.rank, code, errors)
+
+
 def report_of(arguments, rows):
-    """`rows`: entry point, call, of how many, rank, exit code, what is wrong."""
+    """`rows`: run, exit code, what is wrong."""
     good = sum(not fault for *_, fault in rows)
+    chosen_ones = f"--training '{arguments.training}' " if arguments.training else ""
     lines = [f"# One call {'comes late' if arguments.late else 'fails'}, in each run of a training on two ranks", "",
              f"- commit: {commit()[:7]}", f"- date: {datetime.date.today()}",
-             f"- command: tests/device_emulator/fault_sweep.py --model {arguments.model} --layout {arguments.layout} "
+             f"- command: tests/device_emulator/fault_sweep.py {chosen_ones}--layout {arguments.layout} "
              f"--per-api {arguments.per_api}{' --late' if arguments.late else ''}",
-             f"- runs: {len(rows)}, of {len({row[0] for row in rows})} entry points; as they should: {good}", "",
-             "| entry point | call | rank | exit code | |", "|---|---|---|---|---|"]  # fmt: skip
-    lines += [f"| {api} | {n} of {count} | {rank} | {code} | {fault or 'ok'} |" for api, n, count, rank, code, fault in rows]
+             f"- runs: {len(rows)}, of {len({run.api for run, *_ in rows})} entry points; as they should: {good}", "",
+             "| training | entry point | call | rank | exit code | |", "|---|---|---|---|---|---|"]  # fmt: skip
+    lines += [f"| {run.training} | {run.api} | {run.n} of {run.count} | {run.rank} | {code} | {fault or 'ok'} |"
+              for run, code, fault in rows]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 
@@ -169,26 +213,22 @@ def main():
     if not (arguments.build / "emulator" / "libnccl.so.2").exists():
         print("no emulated device in this build")
         return 77
-    trainer = Trainer(arguments)
-    counts, expected = count_calls(trainer)
-    runs = [(api, n, rank)
-            for api in sorted(counts) if arguments.only in api and counts[api] > 0 and api != "operation"
-            for n in chosen(counts[api] // 2 if api in POLLS else counts[api], arguments.per_api) for rank in range(2)]  # fmt: skip
+    trainers, expected, runs = {}, {}, []
+    for name in [arguments.training] if arguments.training else TRAININGS:
+        trainers[name] = Trainer(arguments, TRAININGS[name])
+        counts, expected[name] = count_calls(trainers[name])
+        runs += runs_of(name, counts, arguments)
     if arguments.draw:
         runs = random.Random(arguments.seed or commit()).sample(runs, min(arguments.draw, len(runs)))
     if arguments.list:
-        print("\n".join(f"{api} call {n} of {counts[api]}, rank {rank}" for api, n, rank in runs))
+        print("\n".join(map(str, runs)))
         return 0
     rows = []
-    for api, n, rank in runs:
+    for run in runs:
         begin = time.monotonic()
-        setting = {"EMULATOR_DELAY": f"{api}:{n}:50"} if arguments.late else {"EMULATOR_FAIL": f"{api}:{n}:{code_of(api)}"}
-        with tempfile.TemporaryDirectory() as folder:
-            code, errors, losses = trainer.run(Path(folder), {rank: setting})
-        fault = judge_late(code, errors, losses, expected) if arguments.late else judge(api, rank, code, errors)
-        rows.append((api, n, counts[api], rank, code, fault))
-        line = f"{'OFF' if fault else 'ok '} {api} call {n} of {counts[api]}, rank {rank}"
-        print(f"{line}  exit {code}  {time.monotonic() - begin:.1f} s  {fault}", flush=True)
+        code, fault = fault_of(run, trainers[run.training], expected[run.training], arguments.late)
+        rows.append((run, code, fault))
+        print(f"{'OFF' if fault else 'ok '} {run}  exit {code}  {time.monotonic() - begin:.1f} s  {fault}", flush=True)
     if arguments.report:
         arguments.report.write_text(report_of(arguments, rows))
     good = sum(not fault for *_, fault in rows)

@@ -38,16 +38,6 @@ TEST(EmulatedMemory, FillAndAttributes) {
   EXPECT_EQ(attributes.type, cudaMemoryTypeUnregistered);
 }
 
-// The source may be changed as soon as the call has returned; pinned memory is another matter.
-TEST(EmulatedMemory, PageableSourcesAreReadBeforeTheCallReturns) {
-  std::vector<float> host = counting(8);
-  const Buffer<float> x(8);
-  const OwnStream stream;
-  ok(cudaMemcpyAsync(x.data(), host.data(), x.bytes(), cudaMemcpyHostToDevice, stream));
-  host.assign(8, -1);
-  EXPECT_EQ(x.read(), counting(8));
-}
-
 TEST(EmulatedMemory, MisuseIsRefused) {
   const Buffer<float> x(8);
   std::vector<float> host(16);
@@ -81,6 +71,24 @@ TEST(EmulatedMemoryDeathTest, HostCodeCannotReadDeviceMemoryInCheckedMode) {
         std::exit(x.data()[3] == 3 ? 0 : 1);
       },
       testing::ExitedWithCode(kViolation), "host code touched device memory .*: byte 12 of allocation #1 of 400 bytes");
+}
+
+TEST(EmulatedMemoryDeathTest, PageableMemoryIsReadAndWrittenAsLateAsPinned) {
+  EXPECT_EXIT(
+      {
+        setenv("EMULATOR_POLICY", "lazy", 1);
+        std::vector<float> from = counting(8);
+        std::vector<float> to(8, -2);
+        const Buffer<float> x(8);
+        const OwnStream stream;
+        ok(cudaMemcpyAsync(x.data(), from.data(), x.bytes(), cudaMemcpyHostToDevice, stream));
+        ok(cudaMemcpyAsync(to.data(), x.data(), x.bytes(), cudaMemcpyDeviceToHost, stream));
+        from.assign(8, -1);
+        const bool is_late = to == std::vector<float>(8, -2);
+        ok(cudaStreamSynchronize(stream));
+        std::exit(is_late && to == from ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
 }
 
 TEST(EmulatedMemoryDeathTest, ReadsOfUnwrittenMemoryAreNamed) {

@@ -2,7 +2,6 @@
 #include <cuda_runtime_api.h>
 
 #include <cstring>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,18 +41,18 @@ void declare(std::vector<Range>& ranges, const void* address, std::size_t bytes,
   }
 }
 
-void copy_now(const Copy& copy, const char* from) {
+void copy_now(const Copy& copy) {
   if (copy.to_pitch == copy.width && copy.from_pitch == copy.width) {
-    std::memmove(copy.to, from, copy.width * copy.height);
+    std::memmove(copy.to, copy.from, copy.width * copy.height);
     return;
   }
   for (std::size_t row = 0; row < copy.height; ++row) {
-    std::memcpy(copy.to + row * copy.to_pitch, from + row * copy.from_pitch, copy.width);
+    std::memcpy(copy.to + row * copy.to_pitch, copy.from + row * copy.from_pitch, copy.width);
   }
 }
 
-// Pageable memory (CUDA Runtime API, "API synchronization behavior"): a source is read before the call returns, a
-// destination is written before it returns.
+// Pageable memory: that the call of an asynchronous copy "might be synchronous" (CUDA Runtime API, "API synchronization
+// behavior") is no promise, so here none is.
 cudaError_t start_copy(const char* api, const Copy& copy, cudaMemcpyKind kind, cudaStream_t stream, bool wait) {
   if (copy.width == 0 || copy.height == 0) return cudaSuccess;
   const bool to_device = is_device_memory(copy.to), from_device = is_device_memory(copy.from);
@@ -62,18 +61,9 @@ cudaError_t start_copy(const char* api, const Copy& copy, cudaMemcpyKind kind, c
   Operation operation{api, {}, {}};
   declare(operation.ranges, copy.from, copy.span(copy.from_pitch), false);
   declare(operation.ranges, copy.to, copy.span(copy.to_pitch), true);
-  const bool capturing = is_capturing(stream);
-  std::shared_ptr<std::vector<char>> staged;
-  const bool from_pageable = !from_device && allocation_of(copy.from).kind == Allocation::none;
-  if (from_pageable && !wait && !capturing) {
-    staged = std::make_shared<std::vector<char>>(copy.from, copy.from + copy.span(copy.from_pitch));
-  }
-  operation.issue = [copy, staged] {
-    return Execution{[copy, staged] { copy_now(copy, staged == nullptr ? copy.from : staged->data()); }, {}};
-  };
+  operation.issue = [copy] { return Execution{[copy] { copy_now(copy); }, {}}; };
   if (const cudaError_t code = enqueue(stream, std::move(operation)); code != cudaSuccess) return code;
-  const bool to_pageable = !to_device && allocation_of(copy.to).kind == Allocation::none;
-  if ((wait || to_pageable) && !capturing) wait_for(find_stream(stream)->tail);
+  if (wait && !is_capturing(stream)) wait_for(find_stream(stream)->tail);
   return sticky_error();
 }
 
