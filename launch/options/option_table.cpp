@@ -29,12 +29,10 @@ OptionSpec row(std::string_view group, std::string_view name, std::string_view v
   return spec;
 }
 
-/// Of those that can be run.
-std::string schedule_names() {
+std::string trainable_names() {
   std::string names;
-  for (const ScheduleDef& schedule : all_schedules()) {
-    if (schedule.copies == 1) names += fmt::format("{}{}", names.empty() ? "" : ", ", schedule.name);
-  }
+  for (const ScheduleDef* schedule : trainable_schedules())
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", schedule->name);
   return names;
 }
 
@@ -262,7 +260,7 @@ void add_layout(Table& table) {
       row(kGroup, "order", "ORDER", "axes from the slowest to the fastest rank: dpt puts t side by side")));
   table.push_back(schedule_option(
       row(kGroup, "schedule", "NAME",
-          fmt::format("order of microbatches in the pipeline: {}, or file:F (see help simulate)", schedule_names()))));
+          fmt::format("order of microbatches in the pipeline: {}, or file:F (see help simulate)", trainable_names()))));
   table.push_back(integer_option(row(kGroup, "chunks", "V", "stages per pipeline position", "as the schedule has them"),
                                  1, true, [](auto& c) -> auto& { return c.layout.chunks; }));
   table.push_back(integer_option(

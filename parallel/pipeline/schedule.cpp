@@ -230,6 +230,14 @@ std::string Action::to_string() const {
 
 std::span<const ScheduleDef> all_schedules() { return kSchedules; }
 
+std::vector<const ScheduleDef*> trainable_schedules() {
+  std::vector<const ScheduleDef*> schedules;
+  for (const ScheduleDef& schedule : kSchedules) {
+    if (schedule.copies == 1) schedules.push_back(&schedule);
+  }
+  return schedules;
+}
+
 const ScheduleDef& find_schedule(std::string_view name) {
   std::string known;
   for (const ScheduleDef& schedule : kSchedules) {

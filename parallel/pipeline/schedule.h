@@ -71,6 +71,8 @@ struct ScheduleDef {
 inline bool is_searched(const ScheduleDef& schedule) { return schedule.most_alive == nullptr; }
 
 std::span<const ScheduleDef> all_schedules();
+/// Those of one copy of the model, in the same order.
+std::vector<const ScheduleDef*> trainable_schedules();
 /// Throws std::invalid_argument that lists the names.
 const ScheduleDef& find_schedule(std::string_view name);
 

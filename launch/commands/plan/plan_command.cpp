@@ -72,8 +72,8 @@ std::vector<const ScheduleDef*> chosen_schedules(const Command& command) {
   for (std::string name; std::getline(names, name, ',');) schedules.push_back(&schedule_named(name));
   if (!schedules.empty()) return schedules;
   schedules.push_back(&find_schedule("1f1b"));
-  for (const ScheduleDef& schedule : all_schedules()) {
-    if (schedule.copies == 1 && &schedule != schedules.front()) schedules.push_back(&schedule);
+  for (const ScheduleDef* schedule : trainable_schedules()) {
+    if (schedule != schedules.front()) schedules.push_back(schedule);
   }
   return schedules;
 }

@@ -86,6 +86,16 @@ TEST(Schedule, IsValidForFiveThousandGeneratedPipelines) {
   }
 }
 
+TEST(Schedule, AllButThatOfTwoCopiesCanBeTrained) {
+  std::vector<std::string_view> expected;
+  for (const ScheduleDef& schedule : all_schedules()) {
+    if (schedule.name != "dualpipe") expected.push_back(schedule.name);
+  }
+  std::vector<std::string_view> names;
+  for (const ScheduleDef* schedule : trainable_schedules()) names.push_back(schedule->name);
+  EXPECT_EQ(names, expected);
+}
+
 TEST(Schedule, PromisesOfLiveMicrobatchesAreReached) {
   for (const ScheduleDef& schedule : all_schedules()) {
     if (schedule.most_alive == nullptr) continue;

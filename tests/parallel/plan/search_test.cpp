@@ -17,9 +17,7 @@ SearchSpace whole_space() {
   SearchSpace space;
   space.world = kWorld;
   space.batch = kBatch;
-  for (const ScheduleDef& schedule : all_schedules()) {
-    if (schedule.copies == 1) space.schedules.push_back(&schedule);
-  }
+  space.schedules = trainable_schedules();
   for (const Recompute recompute : kRecomputations) {
     for (const int zero : {0, 1}) space.techniques.push_back({.recompute = recompute, .zero = zero});
   }
