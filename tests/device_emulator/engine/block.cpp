@@ -25,8 +25,6 @@ __thread Block running_block;
 
 namespace {
 
-constexpr unsigned kLanes = 32;
-
 enum class State : unsigned char { waits, ready, ended };
 
 struct Thread : ThreadView {

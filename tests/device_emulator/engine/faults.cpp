@@ -59,21 +59,6 @@ Injection& injection() {
   return *all;
 }
 
-/// For the calling thread: calls say success and do nothing, and how many there were.
-struct LeftOut {
-  bool is_on = false;
-  bool counts_by_name = false;
-  long calls = 0;
-  std::map<std::string, long> by_name;
-};
-thread_local LeftOut left_out;
-
-int leave_out(const char* api) {
-  ++left_out.calls;
-  if (left_out.counts_by_name) ++left_out.by_name[api];
-  return kLeftOut;
-}
-
 const Rule* matching(const std::vector<Rule>& rules, const std::string& api, long call) {
   for (const Rule& rule : rules) {
     if (rule.api == api && rule.call == call) return &rule;
@@ -102,7 +87,6 @@ void report() {
 }  // namespace
 
 int injected(const char* api) {
-  if (left_out.is_on) return leave_out(api);
   if (is_call_left_out(api)) return kLeftOut;
   auto& all = injection();
   if (!all.active) return 0;
@@ -153,26 +137,6 @@ void report_at_exit() {
 }
 
 }  // namespace dml::emulator
-
-// What benchmarks/host_cost calls, to see what a program costs without the calls of this library. From now on all calls
-// of this thread are left out (mode 1, or 2, in which those of each entry point are counted), or none (0).
-extern "C" void dml_emulator_leave_out(int mode);
-extern "C" void dml_emulator_leave_out(int mode) {
-  auto& all = dml::emulator::left_out;
-  all.is_on = mode != 0;
-  all.counts_by_name = mode == 2;
-  if (!all.is_on) return;
-  all.calls = 0;
-  all.by_name.clear();
-}
-/// Calls of an entry point that have been left out (mode 2), or of all (null), since the mode was set.
-extern "C" long dml_emulator_left_out(const char* api);
-extern "C" long dml_emulator_left_out(const char* api) {
-  auto& all = dml::emulator::left_out;
-  if (api == nullptr) return all.calls;
-  const auto found = all.by_name.find(api);
-  return found == all.by_name.end() ? 0 : found->second;
-}
 
 // What the generated entry points call.
 extern "C" [[noreturn]] void dml_emulator_missing(const char* library, const char* name);

@@ -17,6 +17,8 @@ struct Block {
   void* dynamic_shared = nullptr;
 };
 
+inline constexpr unsigned kLanes = 32;  ///< threads of a warp
+
 /// A thread of that block, as far as kernels see it.
 struct ThreadView {
   uint3 index{};

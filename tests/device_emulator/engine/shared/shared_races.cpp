@@ -1,12 +1,8 @@
 #include "tests/device_emulator/engine/shared/shared_races.h"
 
+#include "tests/device_emulator/engine/thread.h"
+
 namespace dml::emulator {
-namespace {
-
-constexpr unsigned kLanes = 32;
-
-}  // namespace
-
 void SharedRaces::begin_block(std::size_t bytes, unsigned num_warps) {
   if (bytes_.size() < bytes) bytes_.resize(bytes);
   if (warp_epochs_.size() < num_warps) warp_epochs_.resize(num_warps);
