@@ -33,8 +33,11 @@ class DeviceMemory {
   std::byte* data_;
 };
 
-/// Inputs end where their memory does: a device that knows its allocations then sees a read behind the end.
-enum class Guards { around, before };
+/// Where a tensor has guard bytes.
+enum class Guards {
+  around,
+  before,  ///< it ends where its memory does: a device that knows its allocations then sees a read behind the end
+};
 
 /// A tensor in a device's memory between guard bytes; its elements are written and read as doubles. `bytes` is the
 /// host's image of it, guards included.
