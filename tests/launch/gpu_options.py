@@ -8,7 +8,6 @@ Runs on the emulated GPU, which counts calls, and those in TF32 apart; it rounds
 asks for TF32 where it is not allowed.
 """
 
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -40,15 +39,11 @@ class Run:
     def __init__(self, arguments, model, options, told):
         files = [runner.FIXTURES / f"{model}.onnx", runner.FIXTURES / f"{model}.safetensors"]
         with tempfile.TemporaryDirectory() as folder:
-            counts = Path(folder) / "counts"
-            environment = runner.ENVIRONMENT | runner.emulated(arguments.emulator, model) | told
+            environment = runner.emulated(arguments.emulator, model) | told
             command = [arguments.binary, "--model", files[0], "--data", files[1], "--steps", STEPS, "--run", f"{folder}/run",
                        *options]  # fmt: skip
-            self.ended = subprocess.run([str(part) for part in command], env=environment | {"EMULATOR_COUNT": str(counts)},
-                                        capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)  # fmt: skip
-            done = self.ended.returncode == 0
-            self.losses = runner.losses(f"{folder}/run") if done else []
-            self.calls = dict(line.split() for line in counts.read_text().splitlines()) if done and counts.exists() else {}
+            self.ended, self.calls = runner.counted(command, environment, folder)
+            self.losses = runner.losses(f"{folder}/run") if self.ended.returncode == 0 else []
 
     def why_not(self, code, text):
         """Why it did not end with this code and these words in one line, or None."""
@@ -58,21 +53,17 @@ class Run:
         return f"exit code {self.ended.returncode}, not {code} with '{text}': {self.ended.stderr.strip()[-300:]}"
 
 
-def calls_of(run, name):
-    return int(run.calls.get(name, 0))
-
-
 def why_wrong_parts(whole, parts):
     """What is wrong with two runs whose all-gathers go as one and in PARTS parts, or None."""
     for run in (whole, parts):
         if run.ended.returncode != 0:
             return f"exit code {run.ended.returncode}: {run.ended.stderr.strip()[-300:]}"
     # A gather is a call of all ranks, or where shards are uneven a broadcast from each.
-    gathers = calls_of(whole, "ncclAllGather") + calls_of(whole, "ncclBroadcast") // RANKS
-    divided = calls_of(parts, "ncclBroadcast") - calls_of(whole, "ncclBroadcast")
+    gathers = whole.calls["ncclAllGather"] + whole.calls["ncclBroadcast"] // RANKS
+    divided = parts.calls["ncclBroadcast"] - whole.calls["ncclBroadcast"]
     if gathers == 0 or divided <= 0:
         return f"{gathers} gathers, and {divided} more broadcasts where they are divided"
-    products = calls_of(parts, "cublasLtMatmul") - calls_of(whole, "cublasLtMatmul")
+    products = parts.calls["cublasLtMatmul"] - whole.calls["cublasLtMatmul"]
     if products <= 0 or products % (PARTS - 1) != 0:
         return f"{products} more products, no multiple of {PARTS - 1}"
     off = max(abs(a - b) / abs(a) for a, b in zip(whole.losses, parts.losses))
@@ -88,8 +79,8 @@ def why_wrong_modes(plain, rounded, calls):
     if asked:
         return f"{asked} without --tf32"
     for call in calls:
-        if rounded.calls.get(call) is None or rounded.calls.get(call + ".tf32") != rounded.calls[call]:
-            return f"{rounded.calls.get(call + '.tf32', 0)} of {rounded.calls.get(call, 0)} {call} are TF32"
+        if not 0 < rounded.calls[call] == rounded.calls[call + ".tf32"]:
+            return f"{rounded.calls[call + '.tf32']} of {rounded.calls[call]} {call} are TF32"
     off = max(abs(a - b) / abs(a) for a, b in zip(plain.losses, rounded.losses))
     return None if LEAST < off < MOST else f"the losses differ by {off:.2g}, not by {LEAST:g} to {MOST:g}"
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import cases
 import judge
 import runner
+from environment import number_of_gpus
 
 
 def parse_arguments():
@@ -87,6 +88,11 @@ def left_out(fixtures):
     return [f"left out of the product: {count} of {reason}" for reason, count in sorted(reasons.items())]
 
 
+def runnable(chosen, gpus):
+    """The cases for which there are GPUs, one for each rank."""
+    return [case for case in chosen if case.device != "cuda" or case.world <= gpus]
+
+
 def main():
     arguments = parse_arguments()
     arguments.binary = arguments.binary.resolve()
@@ -95,12 +101,6 @@ def main():
     stems = sorted(path.stem for path in arguments.fixtures.resolve().glob("*.safetensors"))
     fixtures = {stem: judge.Fixture(arguments.fixtures.resolve(), stem) for stem in stems}
     chosen = [cases.Case.parse(text) for text in arguments.case] or cases.SUITES[arguments.suite](fixtures)
-    if arguments.suite == "gpu" and not arguments.emulator:
-        gpus = runner.number_of_gpus()
-        chosen = [case for case in chosen if case.world <= gpus]
-        if gpus == 0:
-            print("skipped: no GPU is here")
-            return runner.SKIPPED
     if arguments.device:
         chosen = [dataclasses.replace(case, device=arguments.device) for case in chosen]
     chosen = [case for case in chosen if arguments.only in str(case)]
@@ -109,6 +109,13 @@ def main():
         return 0
     if arguments.suite in ("full", "product"):
         print("\n".join(left_out(fixtures)))
+    wanted = len(chosen)
+    if not arguments.emulator:
+        chosen = runnable(chosen, number_of_gpus())
+    if len(chosen) < wanted:
+        print(f"skipped: {wanted - len(chosen)} of {wanted} cases need more GPUs than are here")
+        if not chosen:
+            return runner.SKIPPED
     with ThreadPoolExecutor(arguments.workers) as pool:
         agreed = sum(pool.map(lambda case: run_case(case, fixtures[case.fixture], arguments), chosen))
     print(f"{agreed} of {len(chosen)}")

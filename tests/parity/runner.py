@@ -7,11 +7,12 @@ import shlex
 import subprocess
 import sys
 import zlib
+from collections import Counter
 from pathlib import Path
 
 import tensors
+from environment import ROOT, sourced
 
-ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "tests" / "data" / "fixtures"
 BINARY = ROOT / "build" / "bin" / "dmltrain"
 TIME_LIMIT_S = 300
@@ -23,13 +24,7 @@ class RunFailed(Exception):
     """dmltrain ended without what was asked for; the text says how."""
 
 
-def environment():
-    """The environment after `. launch/env`."""
-    listed = subprocess.run(["sh", "-c", '. "$0" && env -0', ROOT / "launch" / "env"], capture_output=True, check=True)
-    return dict(entry.split("=", 1) for entry in listed.stdout.decode().split("\0") if "=" in entry)
-
-
-ENVIRONMENT = environment()
+ENVIRONMENT = sourced("launch/env")
 
 
 def emulator_in(folder):
@@ -64,11 +59,14 @@ def emulated(folder, text):
     }
 
 
-def number_of_gpus():
-    """Those of this machine, or of the emulated one where tests/device_emulator/env was sourced."""
-    if "EMULATOR_KERNELS" in os.environ:
-        return int(os.environ.get("EMULATOR_DEVICES", "1"))
-    return len(list(Path("/dev").glob("nvidia[0-9]*")))
+def counted(command, environment, folder):
+    """Runs the command on the emulated GPU. How it ended, and how often it made each call of the libraries by name; the
+    calls are listed in `folder`."""
+    counts = Path(folder) / "counts"
+    ended = subprocess.run([str(part) for part in command], env=ENVIRONMENT | environment | {"EMULATOR_COUNT": str(counts)},
+                           capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=TIME_LIMIT_S)  # fmt: skip
+    lines = counts.read_text().splitlines() if counts.is_file() else []
+    return ended, Counter({name: int(calls) for name, calls in map(str.split, lines)})
 
 
 def settings(variables):
