@@ -60,6 +60,7 @@ if(NOT DML_SANITIZE)
   dml_script_test(launch.doctor_gpus emulated 300 2 ${DML_PYTHON} tests/launch/doctor.py --binary $<TARGET_FILE:dmltrain>
                   --emulator ${CMAKE_BINARY_DIR}/emulator)
   dml_script_test(emulator.mutable_kernels unit 60 1 ${DML_PYTHON} tests/device_emulator/checks/mutable_kernels_test.py)
+  dml_script_test(emulator.sweeps unit 60 1 ${DML_PYTHON} tests/device_emulator/checks/sweep_test.py)
   # Faults and mutations: all of them, and some that the commit draws. Of ten mutants where 95 % are known, 8 or more are
   # known in 99 of 100 draws, 9 or more in 91.
   set(fault_sweep ${DML_PYTHON} tests/device_emulator/fault_sweep.py --build ${CMAKE_BINARY_DIR})

@@ -10,9 +10,7 @@ With --late the calls come 50 ms late instead, and nothing may change. Prints on
 """
 
 import argparse
-import datetime
 import json
-import random
 import re
 import subprocess
 import sys
@@ -22,6 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests" / "parity"))
+import sweep
+from environment import sourced
+
 FIXTURES = ROOT / "tests" / "data" / "fixtures"
 TIME_LIMIT_S = 120
 
@@ -71,22 +73,11 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def commit():
-    return subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-
-
-def environment(build):
-    """What `. launch/env` and `. tests/device_emulator/env` set."""
-    script = '. launch/env && . tests/device_emulator/env "$0" && env -0'
-    listed = subprocess.run(["sh", "-c", script, build], cwd=ROOT, capture_output=True, check=True)
-    return dict(entry.split("=", 1) for entry in listed.stdout.decode().split("\0") if "=" in entry)
-
-
 class Trainer:
     """Trains three steps on two ranks, each with settings of its own."""
 
     def __init__(self, arguments, training):
-        self.environment = environment(arguments.build) | {"EMULATOR_HANG_S": "30"}
+        self.environment = sourced("launch/env", "tests/device_emulator/env", build=arguments.build) | {"EMULATOR_HANG_S": "30"}
         d, p, t = arguments.layout.split(",")
         fixture = FIXTURES / f"{training.model}.ts17"
         self.command = [arguments.build / "bin" / "dmltrain", "--model", f"{fixture}.onnx", "--data", f"{fixture}.safetensors"]
@@ -196,11 +187,8 @@ def fault_of(run, trainer, expected, late):
 def report_of(arguments, rows):
     """`rows`: run, exit code, what is wrong."""
     good = sum(not fault for *_, fault in rows)
-    chosen_ones = f"--training '{arguments.training}' " if arguments.training else ""
     lines = [f"# One call {'comes late' if arguments.late else 'fails'}, in each run of a training on two ranks", "",
-             f"- commit: {commit()[:7]}", f"- date: {datetime.date.today()}",
-             f"- command: tests/device_emulator/fault_sweep.py {chosen_ones}--layout {arguments.layout} "
-             f"--per-api {arguments.per_api}{' --late' if arguments.late else ''}",
+             *sweep.origin(),
              f"- runs: {len(rows)}, of {len({run.api for run, *_ in rows})} entry points; as they should: {good}", "",
              "| training | entry point | call | rank | exit code | |", "|---|---|---|---|---|---|"]  # fmt: skip
     lines += [f"| {run.training} | {run.api} | {run.n} of {run.count} | {run.rank} | {code} | {fault or 'ok'} |"
@@ -210,6 +198,7 @@ def report_of(arguments, rows):
 
 def main():
     arguments = parse_arguments()
+    arguments.build = arguments.build.resolve()
     if not (arguments.build / "emulator" / "libnccl.so.2").exists():
         print("no emulated device in this build")
         return 77
@@ -218,8 +207,9 @@ def main():
         trainers[name] = Trainer(arguments, TRAININGS[name])
         counts, expected[name] = count_calls(trainers[name])
         runs += runs_of(name, counts, arguments)
-    if arguments.draw:
-        runs = random.Random(arguments.seed or commit()).sample(runs, min(arguments.draw, len(runs)))
+    if not runs:
+        sys.exit(f"no entry point that is called holds '{arguments.only}'")
+    runs = sweep.drawn(runs, arguments)
     if arguments.list:
         print("\n".join(map(str, runs)))
         return 0

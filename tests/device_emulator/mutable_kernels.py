@@ -4,7 +4,8 @@
     mutable_kernels.py FOLDER
 
 A barrier becomes one that is not there, a comparison one that finds nothing to stop at: false in front of a return,
-continue or break, true elsewhere. Loops keep theirs: without it they have no end. FOLDER/places.txt numbers them all."""
+continue or break, true elsewhere. Loops keep theirs: without it they have no end. FOLDER/places.txt numbers them all, and
+says in which function each is."""
 
 import pathlib
 import re
@@ -12,7 +13,9 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "kernels" / "cuda"
+MOST_PLACES = int(re.search(r"kMostPlaces = (\d+)", (ROOT / "tests/device_emulator/engine/thread.h").read_text())[1])
 DEVICE_FUNCTION = re.compile(r"__(?:global|device)__")
+FUNCTION_NAME = re.compile(r"\b(?!__\w*__\b)(\w+) ?\(")  # __launch_bounds__(...) comes before it
 BARRIER = re.compile(r"__syncthreads\(\)")
 COMPARISON = re.compile(r" (?:<=?|>=?) ")
 # A parenthesis behind these holds no check that could be left out.
@@ -38,7 +41,7 @@ def without_comments(text):
 
 
 def bodies(text):
-    """Where the bodies of device functions begin and end."""
+    """Names of device functions, and where their bodies begin and end."""
     end = 0
     for found in DEVICE_FUNCTION.finditer(text):
         if found.start() < end:
@@ -48,7 +51,7 @@ def bodies(text):
             place = closing(text, place) + 1 if text[place] == "(" else place + 1
         if text[place] == "{":
             end = closing(text, place)
-            yield place, end
+            yield FUNCTION_NAME.search(text, found.end(), place)[1], place, end
 
 
 def left_bound(text, place):
@@ -103,14 +106,14 @@ def comparisons(text, begin, end):
 
 
 def places(text):
-    """(begin, end, what is there instead, with {n} for its number and {old} for itself) in order."""
-    for begin, end in bodies(text):
+    """(begin, end, what is there instead, with {n} for its number and {old} for itself, function) in order."""
+    for function, begin, end in bodies(text):
         found = [(f.start(), f.end(), "(dml::emulator::is_left_out({n}) ? void() : {old})")
                  for f in BARRIER.finditer(text, begin, end)]  # fmt: skip
         for left, right, value in comparisons(text, begin, end):
             form = "(dml::emulator::is_left_out({n}) || ({old}))" if value else "(!dml::emulator::is_left_out({n}) && ({old}))"
             found.append((left, right, form))
-        yield from sorted(found)
+        yield from ((*place, function) for place in sorted(found))
 
 
 def main():
@@ -120,14 +123,17 @@ def main():
         text = path.read_text()
         name = path.relative_to(ROOT)
         copy, done = [f'#line 1 "{name}"\n'], 0
-        for begin, end, form in places(without_comments(text)):
+        for begin, end, form, function in places(without_comments(text)):
             old = text[begin:end]
             copy += [text[done:begin], form.format(n=len(listed), old=old)]
             done = end
-            listed.append(f"{len(listed)} {name}:{text.count(chr(10), 0, begin) + 1} {' '.join(old.split())}\n")
+            line = text.count("\n", 0, begin) + 1
+            listed.append(f"{len(listed)} {name}:{line} {' '.join(old.split())} in {function}\n")
         copy.append(text[done:])
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_text("".join(copy))
+    if len(listed) > MOST_PLACES:
+        sys.exit(f"{len(listed)} places are more than the {MOST_PLACES} of kMostPlaces in tests/device_emulator/engine/thread.h")
     (target / "places.txt").write_text("".join(listed))
 
 

@@ -6,13 +6,12 @@
 A mutant is a barrier or a comparison in a kernel (mutable_kernels.py), a wait, record or group call of the program, or the
 stream of one of its calls and kernels, which then is one that nothing waits for. Each test says which of them it comes to;
 a mutant runs against those tests, the cheapest first, in several orders of work, until one fails. Prints a line for each
-and 'N of M noticed'; ends with 1 where fewer than --at-least are noticed, or are such that EXCUSED says why nothing changes.
+and 'N of M noticed'; ends with 1 where fewer than --at-least are noticed, or are such that EXCUSED says why nothing changes,
+and where a run of all finds an excuse of no mutant or of one that is noticed.
 """
 
 import argparse
 import dataclasses
-import datetime
-import random
 import re
 import subprocess
 import sys
@@ -27,6 +26,7 @@ sys.path.append(str(ROOT / "tests" / "parity"))
 import cases
 import judge
 import runner
+import sweep
 
 # Calls whose only work is to order other work.
 ORDERING = re.compile(r"call:(cudaStreamWaitEvent|cudaEventRecord|cuda(Stream|Event|Device)Synchronize|ncclGroup(Start|End))@")
@@ -54,8 +54,8 @@ TIME_LIMIT_S = 120  # of a test with a mutant, beside TIMES_UNDISTURBED as long 
 TIMES_UNDISTURBED = 10
 # Survivors that change nothing which this program could see, as far as reading the code tells: what names them, and why.
 EXCUSED = {
-    r"map\.cuh:\d+ plan\.row - column < kElems$": "takes elements one by one where it could take packs",
-    r"strided_copy\.cu:\d+ i >= count$": "indices behind the end come round to the begin: elements are copied once more",
+    r"map\.cuh:\d+ plan\.row - column < kElems in map_pack$": "takes elements one by one where it could take packs",
+    r"strided_copy\.cu:\d+ i >= count in copy$": "indices behind the end come round to the begin: elements are copied once more",
 }  # fmt: skip
 
 
@@ -76,10 +76,6 @@ def parse_arguments():
     parser.add_argument("--workers", type=int, default=1, help="runs at a time")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write the result there, as Markdown")
     return parser.parse_args()
-
-
-def commit():
-    return subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
 
 class KernelTest:
@@ -160,6 +156,12 @@ def function_at(build, place):
     return re.sub(r"\bdml::|\[clone .*?\]|\{lambda.*?\}|\(anonymous namespace\)::|<.*>|\(.*\)|^\S+ (?=\S+::)", "", name)
 
 
+def place_of(site):
+    """What orders sites: of a call, its name and its place as a number, so that the first in the program is the first."""
+    call = re.fullmatch(r"(.*)\+0x([0-9a-f]+)", site)
+    return (call[1], int(call[2], 16)) if call else (site, 0)
+
+
 def mutants_of(build, reached):
     """All mutants that a test comes to, and those places of kernels to which none does."""
     places = {}
@@ -168,7 +170,7 @@ def mutants_of(build, reached):
         places[f"place:{number}"] = what
     mutants = [Mutant(site, what) for site, what in places.items()]
     number = Counter()
-    for site in sorted(reached):
+    for site in sorted(reached, key=place_of):
         if site.startswith("stream:") and "@" not in site:
             mutants.append(Mutant(site, f"stream of kernel {site.removeprefix('stream:')}"))
         elif site.startswith("stream:") or ORDERING.match(site):
@@ -197,13 +199,22 @@ def excuse(mutant):
     return next((why for names, why in EXCUSED.items() if re.search(names, mutant.what)), None)
 
 
-def report_of(outcomes, command):
+def wrong_excuses(outcomes):
+    """A line for each excuse of no mutant, or of one that is noticed."""
+    for names in EXCUSED:
+        found = [(mutant, by) for mutant, by in outcomes if re.search(names, mutant.what)]
+        if not found:
+            yield f"EXCUSED names no mutant: {names}"
+        yield from (f"EXCUSED: {mutant.what}, which is noticed by {by}" for mutant, by in found if by is not None)
+
+
+def report_of(outcomes):
     noticed = sum(by is not None for _, by in outcomes)
     kinds = Counter(mutant.site.split(":")[0] for mutant, _ in outcomes)
     alive = [(mutant, excuse(mutant)) for mutant, by in outcomes if by is None]
     explained = sum(why is not None for _, why in alive)
     lines = ["# What is left out of the GPU's code, and whether a test notices", "",
-             f"- commit: {commit()[:7]}", f"- date: {datetime.date.today()}", f"- command: {command}",
+             *sweep.origin(),
              f"- mutants: {len(outcomes)}: {kinds['place']} barriers and comparisons of kernels, {kinds['call']} waits, records "
              f"and group calls, {kinds['stream']} streams of calls and kernels",
              f"- noticed: {noticed}, {noticed / len(outcomes):.1%}; survivors with a reason: {explained} of {len(alive)}", "", "## Survivors", ""]  # fmt: skip
@@ -226,8 +237,9 @@ def main():
             for site in sites:
                 by_site[site].append(test)
     mutants = [mutant for mutant in mutants_of(arguments.build, by_site) if arguments.only in mutant.what]
-    if arguments.draw:
-        mutants = random.Random(arguments.seed or commit()).sample(mutants, min(arguments.draw, len(mutants)))
+    if not mutants:
+        sys.exit(f"no mutant holds '{arguments.only}'")
+    mutants = sweep.drawn(mutants, arguments)
     if arguments.list:
         print("\n".join(f"{mutant.site}  {mutant.what}  {len(by_site[mutant.site])} tests" for mutant in mutants))
         return 0
@@ -241,10 +253,12 @@ def main():
         outcomes = list(pool.map(try_one, mutants))
     noticed = sum(by is not None for _, by in outcomes)
     if arguments.report:
-        arguments.report.write_text(report_of(outcomes, "tests/device_emulator/mutations.py"))
+        arguments.report.write_text(report_of(outcomes))
     print(f"{noticed} of {len(outcomes)} noticed")
+    wrong = [] if arguments.only or arguments.draw else list(wrong_excuses(outcomes))
+    print("".join(f"{line}\n" for line in wrong), end="")
     known = sum(by is not None or excuse(mutant) is not None for mutant, by in outcomes)
-    return 0 if outcomes and known >= arguments.at_least * len(outcomes) else 1
+    return 0 if not wrong and known >= arguments.at_least * len(outcomes) else 1
 
 
 if __name__ == "__main__":

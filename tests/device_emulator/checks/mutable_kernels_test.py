@@ -2,8 +2,10 @@
 """What mutable_kernels.py takes for a barrier or a comparison, and what for none."""
 
 import sys
+import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 import mutable_kernels
@@ -13,7 +15,7 @@ def found(body, head="__global__ void f(int n)"):
     """(text, what it is when left out) of the places in a device function."""
     text = f"{head} {{\n{body}\n}}\n"
     places = mutable_kernels.places(mutable_kernels.without_comments(text))
-    return [(text[begin:end], "true" if "||" in form else "false" if "&&" in form else "gone") for begin, end, form in places]
+    return [(text[begin:end], "true" if "||" in form else "false" if "&&" in form else "gone") for begin, end, form, _ in places]
 
 
 class Places(unittest.TestCase):
@@ -39,6 +41,27 @@ class Places(unittest.TestCase):
     def test_host_code_is_none(self):
         self.assertEqual(found("if (n < 0) throw 1;", head="void f(int n)"), [])
         self.assertEqual(found("if (n < 0) return;", head="__device__ int g(int n);\nvoid f(int n)"), [])
+
+
+class Functions(unittest.TestCase):
+    def test_each_place_says_in_which_it_is(self):
+        text = """template <int kN>
+__global__ void __launch_bounds__(kN, 2) copy(float* y, int n) { if (i >= n) return; }
+__device__ __forceinline__ float first(float x) { return x < 0 ? 0 : x; }
+struct Max {
+  __device__ float operator()(float a, float b) const { return a > b ? a : b; }
+};
+"""
+        self.assertEqual([place[-1] for place in mutable_kernels.places(text)], ["copy", "first", "operator"])
+
+    def test_more_than_there_is_room_for_are_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for most in (0, 10**6):
+                with mock.patch.object(mutable_kernels, "MOST_PLACES", most), mock.patch.object(sys, "argv", ["", folder]):
+                    if most:
+                        mutable_kernels.main()
+                    else:
+                        self.assertRaisesRegex(SystemExit, "kMostPlaces", mutable_kernels.main)
 
 
 if __name__ == "__main__":
