@@ -5,8 +5,9 @@ follows, and the bound that the roofline of a data sheet sets. Nothing here was 
     benchmarks/kernels/ptxas_table.py --check              spills and registers over the budget end with 1
     benchmarks/kernels/ptxas_table.py --write FILE.md      the table, for all architectures
 
-What ptxas said is kept in --cache, by source. The table that was written last says of which sources it is: where it is of
-those that are here, --check reads it and compiles nothing.
+What ptxas said is kept in --cache, by source. The table that was written last says of which sources and of which
+release of CUDA it is: where the sources are those that are here, and the release is that of nvcc or there is no nvcc,
+--check reads the table and compiles nothing.
 """
 
 import argparse
@@ -28,6 +29,7 @@ FLAGS = ["-std=c++20", "--expt-relaxed-constexpr", "-O3", f"-I{ROOT}", "-cubin",
 SKIPPED = 77
 TABLE = ROOT / "benchmarks" / "kernels" / "cuda.md"
 STAMP = "Of sources with the hash "
+REPORTS = "from the reports of ptxas ("
 
 
 class Gpu:
@@ -91,8 +93,15 @@ def parse(report):
     return kernels
 
 
+def release_of(nvcc):
+    """"CUDA release 13.0, V13.0.88"."""
+    version = subprocess.run([nvcc, "--version"], text=True, capture_output=True, check=True).stdout
+    return f"CUDA {re.search(r'release .*', version).group(0)}"
+
+
 def compile_report(nvcc, source, arch, cache):
-    """What ptxas says of a source; kept in `cache` under a hash of the compiler, its flags and the preprocessed text."""
+    """What ptxas says of a source; kept in `cache` under a hash of the flags and of the preprocessed text, in which are all
+    headers of the release."""
     command = [nvcc, f"-arch={arch}", *FLAGS]
     text = subprocess.run([nvcc, f"-arch={arch}", "-std=c++20", f"-I{ROOT}", "-E", str(source)], capture_output=True,
                           check=True).stdout
@@ -125,11 +134,13 @@ def hash_of_sources():
     return hashlib.sha256(text).hexdigest()[:32]
 
 
-def read_table(path):
-    """The kernels of a written table by architecture, where it is of the sources that are here, or None."""
+def read_table(path, release):
+    """The kernels of a written table by architecture, and the release of CUDA that it is of; None and None where that is not
+    `release`, which may be None, or where the table is not of the sources that are here."""
     text = path.read_text()
-    if f"{STAMP}{hash_of_sources()}" not in text:
-        return None
+    written = text.split(REPORTS)[1].split(")")[0]
+    if f"{STAMP}{hash_of_sources()}" not in text or release not in (None, written):
+        return None, None
     kernels_by_arch = {}
     for section in text.split("## All kernels, ")[1:]:
         kernels_of = kernels_by_arch.setdefault(section.split()[0], {})
@@ -137,7 +148,7 @@ def read_table(path):
                 r"(?m)^\| (\w+) \| `(\w+)` \| \d+ \| (\d+) \| \d+ \| ([\d,]+) \| (\d+) \| (\d+) \|$", section):
             kernel = Kernel(name, int(registers), int(shared.replace(",", "")), int(stack), int(spilled))
             kernels_of.setdefault(stem, []).append(kernel)
-    return kernels_by_arch if set(kernels_by_arch) == set(ARCHS) else None
+    return (kernels_by_arch, written) if set(kernels_by_arch) == set(ARCHS) else (None, None)
 
 
 def failures(arch, kernels_of):
@@ -180,9 +191,9 @@ def register_rows(kernels_of):
                    f"{max(k.stack for k in same)} | {sum(k.spill_bytes for k in same)} |")
 
 
-def document(kernels_by_arch, version):
+def document(kernels_by_arch, release):
     lines = ["# CUDA kernels: what they ask of a GPU", "",
-             f"Written by `benchmarks/kernels/ptxas_table.py` from the reports of ptxas ({version}). Nothing on this page",
+             f"Written by `benchmarks/kernels/ptxas_table.py` {REPORTS}{release}). Nothing on this page",
              "was timed: no kernel of this project has run on a GPU. Occupancy and bounds are what data sheets allow. The test",
              "`cuda.registers` holds the kernels of all three architectures to their budgets, and to spill nothing.",
              f"{STAMP}{hash_of_sources()}.", ""]
@@ -208,18 +219,17 @@ def main():
     parser.add_argument("--nvcc", default=os.environ.get("DML_NVCC", "nvcc"))
     parser.add_argument("--cache", type=pathlib.Path, default=ROOT / "build" / "ptxas")
     args = parser.parse_args()
-    kernels_by_arch = None if args.write else read_table(TABLE)
+    release = release_of(args.nvcc) if shutil.which(args.nvcc) else None
+    kernels_by_arch, written = (None, None) if args.write else read_table(TABLE, release)
     if kernels_by_arch is not None:
-        print(f"{TABLE.name} is of these sources")
-    elif shutil.which(args.nvcc) is None:
+        print(f"{TABLE.name} is of these sources, and of {written}")
+    elif release is None:
         print(f"{args.nvcc} is not here: nothing was compiled")
         return SKIPPED
     else:
         kernels_by_arch = {arch: all_kernels(args.nvcc, arch, args.cache) for arch in ARCHS}
     if args.write:
-        version = subprocess.run([args.nvcc, "--version"], text=True, capture_output=True, check=True).stdout
-        release = re.search(r"release .*", version).group(0)
-        args.write.write_text(document(kernels_by_arch, f"CUDA {release}"))
+        args.write.write_text(document(kernels_by_arch, release))
     if args.check:
         lines = [line for arch, kernels_of in kernels_by_arch.items() for line in failures(arch, kernels_of)]
         print("\n".join(lines) or f"the kernels of {', '.join(kernels_by_arch)} keep their budgets and spill nothing")
