@@ -39,7 +39,8 @@ const SplitPlan& ModelLayout::plan(std::int64_t samples) {
 std::shared_ptr<const SplitGraph> ModelLayout::split(int tensor_index, std::int64_t samples) {
   auto& split = splits_[{tensor_index, samples}];
   if (split == nullptr) {
-    split = std::make_shared<const SplitGraph>(split_graph(graph(samples), plan(samples), {tensor_index, mesh_.t()}));
+    split = std::make_shared<const SplitGraph>(
+        divided_graph(graph(samples), plan(samples), {tensor_index, mesh_.t()}, divided_.whole_stages));
   }
   return split;
 }

@@ -12,6 +12,7 @@
 #include "parallel/pipeline/cut.h"
 #include "parallel/pipeline/stage_cost.h"
 #include "parallel/techniques/sequence_parts.h"
+#include "parallel/tensor/epilogues.h"
 
 namespace dml {
 namespace {
@@ -179,6 +180,10 @@ SplitPlan split_plan_of(const Graph& graph, int size, SplitMode mode, const Part
   return plan;
 }
 
+SplitGraph divided_graph(const Graph& graph, const SplitPlan& plan, TensorPlace place, std::span<const int> stages) {
+  return with_epilogues(split_graph(graph, plan, place), stages);
+}
+
 std::vector<int> stages_of_nodes(const Graph& graph, const Mesh& mesh, const PartitionOptions& options) {
   const int num_stages = placement_of(mesh, options).num_stages();
   return options.carried ? planned_stages(graph, num_stages, options.carried->stage_of)
@@ -189,20 +194,20 @@ DividedModel divide_model(const GraphOfBatch& graph_of, const Mesh& mesh, int te
                           const PartitionOptions& options) {
   const Graph whole = graph_of(samples);
   const int num_stages = placement_of(mesh, options).num_stages();
-  const std::vector<int> whole_stages = stages_of_nodes(whole, mesh, options);
   DividedModel model;
+  model.whole_stages = stages_of_nodes(whole, mesh, options);
   model.mode = choose_mode(whole, mesh.t(), options);
-  model.summary = summarize(whole, samples, whole_stages, num_stages);
-  model.costs = stage_costs(whole, whole_stages, num_stages);
+  model.summary = summarize(whole, samples, model.whole_stages, num_stages);
+  model.costs = stage_costs(whole, model.whole_stages, num_stages);
   const TensorPlace place{tensor_index, mesh.t()};
   const SplitPlan plan = split_plan_of(whole, mesh.t(), model.mode, options);
-  for (const NodeId origin : split_graph(whole, plan, place).origin)
-    model.stages.push_back(whole_stages[index(origin)]);
+  for (const NodeId origin : divided_graph(whole, plan, place, model.whole_stages).origin)
+    model.stages.push_back(model.whole_stages[index(origin)]);
   model.notes = plan.notes;
-  model.split_of = [graph_of, place, mode = model.mode, options](std::int64_t size) {
+  model.split_of = [graph_of, place, mode = model.mode, stages = model.whole_stages, options](std::int64_t size) {
     const Graph graph = graph_of(size);
     return std::make_shared<const SplitGraph>(
-        split_graph(graph, split_plan_of(graph, place.size, mode, options), place));
+        divided_graph(graph, split_plan_of(graph, place.size, mode, options), place, stages));
   };
   return model;
 }

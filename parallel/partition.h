@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -53,8 +54,9 @@ struct ModelSummary {
 /// do not change. The split graphs of all sizes have the same nodes and values.
 struct DividedModel {
   std::function<std::shared_ptr<const SplitGraph>(std::int64_t samples)> split_of;
-  std::vector<int> stages;       ///< by node of the split graphs
-  std::vector<StageCost> costs;  ///< by stage, for searched schedules; empty: all stages alike
+  std::vector<int> whole_stages;  ///< by node of the graph that was divided
+  std::vector<int> stages;        ///< by node of the split graphs
+  std::vector<StageCost> costs;   ///< by stage, for searched schedules; empty: all stages alike
   SplitMode mode = SplitMode::megatron;
   ModelSummary summary;
   std::vector<std::string> notes;
@@ -101,6 +103,10 @@ std::int64_t largest_microbatch(const Mesh& mesh, const PartitionOptions& option
 
 /// How the graph is divided over the tensor axis: in the mode that was decided, or by the carried plan.
 SplitPlan split_plan_of(const Graph& graph, int size, SplitMode mode, const PartitionOptions& options);
+
+/// One rank's part of `graph`, as it runs: divided, and with epilogues (tensor/epilogues.h). `stages` are by node of
+/// `graph`; empty: all are of one.
+SplitGraph divided_graph(const Graph& graph, const SplitPlan& plan, TensorPlace place, std::span<const int> stages);
 
 /// By node of a training graph: its stage, by the carried plan, the named cut, or cost. Throws ModelError.
 std::vector<int> stages_of_nodes(const Graph& graph, const Mesh& mesh, const PartitionOptions& options);

@@ -53,7 +53,8 @@ Outputs infer(const Graph& graph, const Node& node) {
 double flops(const Graph& graph, const Node& node) {
   const Extents e = extents_of(graph, node);
   const auto rows_and_columns = static_cast<double>(graph.shape(node.outputs[0]).num_elements());
-  return 2.0 * rows_and_columns * static_cast<double>(e.k_of_a);
+  const double per_element = 2.0 * static_cast<double>(e.k_of_a) + (rules::has_input(node, 2) ? 1 : 0);
+  return rows_and_columns * per_element;
 }
 
 Attributes product(const Node& node, bool trans_a, bool trans_b) {

@@ -97,7 +97,8 @@ const PricedGraph& DividedPrices::priced(std::int64_t samples) {
   const Graph& whole = model_.graph(samples);
   SplitPlan plan = plan_split(whole, place_.size, mode_);
   if (by_sequence_) divide_sequence(plan, whole);
-  PricedGraph priced{split_graph(whole, plan, place_), {}, hardware_.dispatch_seconds};
+  // Shared by all numbers of stages: where one ends between a product and its bias, both are priced in the former.
+  PricedGraph priced{divided_graph(whole, plan, place_, {}), {}, hardware_.dispatch_seconds};
   const Graph& graph = priced.split.graph;
   for (NodeId id = 0; id < graph.num_nodes(); ++id)
     priced.seconds.push_back(seconds_of_node(hardware_, graph, graph.node(id), compute_, place_.size));

@@ -8,6 +8,7 @@
 #include "models/op.h"
 #include "parallel/collective_node.h"
 #include "parallel/tensor/rule.h"
+#include "parallel/verify/epilogue_parts.h"
 
 namespace dml {
 namespace {
@@ -133,7 +134,18 @@ class DivisionProof {
     } else if (op == "CrossEntropyMerge") {
       read_merged_rows(node, split_.origin[index(id)]);
     } else {
-      read_operation(node, split_.origin[index(id)]);
+      read_parts(node, split_.origin[index(id)]);
+    }
+  }
+
+  /// What lies between the operations of a node exists inside of it alone.
+  void read_parts(const Node& node, NodeId origin) {
+    const std::vector<OperationPart> parts = parts_of(whole_, node, origin);
+    for (const OperationPart& part : parts) read_operation(part.node, part.origin);
+    for (const OperationPart& part : parts) {
+      for (const ValueId output : part.node.outputs) {
+        if (std::ranges::find(node.outputs, output) == node.outputs.end()) meanings_[index(output)] = {};
+      }
     }
   }
 

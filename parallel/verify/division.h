@@ -12,9 +12,9 @@
 namespace dml {
 
 /// Findings unless, on rank `place` of the tensor axis:
-/// - every node of `whole` is computed by exactly one node of `split`, on values that stand for its inputs, in
-/// placements
-///   that the operation's rule allows, with the attributes of this rank's part;
+/// - every node of `whole` is computed by exactly one node of `split`, alone or as a part of a product with an epilogue
+///   (epilogue_parts.h), on values that stand for its inputs, in placements that the operation's rule allows, with the
+///   attributes of this rank's part;
 /// - addends (Partial) are summed exactly once before they are used as a whole, and shards are gathered and cut as they
 ///   were divided, so that the parts of all ranks cover every tensor without gap or overlap;
 /// - loss and output are whole on every rank, every gradient is divided as its parameter, or, where the graph says that

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "models/index.h"
-#include "parallel/tensor/split.h"
+#include "parallel/tensor/epilogues.h"
 #include "tests/reference/graph_evaluator.h"
 #include "tests/reference/rules.h"
 
@@ -38,7 +38,7 @@ class Lockstep {
   /// `content`: what the whole graph is given, and all that it computes from that.
   Lockstep(const Graph& whole, const SplitPlan& plan, const Values& content, const reference::Step& step)
       : whole_(whole), content_(content), step_(step) {
-    for (int t = 0; t < plan.size; ++t) graphs.push_back(split_graph(whole, plan, {t, plan.size}));
+    for (int t = 0; t < plan.size; ++t) graphs.push_back(with_epilogues(split_graph(whole, plan, {t, plan.size}), {}));
     values.resize(graphs.size());
     for (std::size_t t = 0; t < graphs.size(); ++t) give(t);
     for (NodeId id = 0; id < graphs[0].graph.num_nodes(); ++id) run(id);

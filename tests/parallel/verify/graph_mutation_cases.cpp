@@ -157,6 +157,33 @@ std::string wrong_gradient(World& world, Random& random) {
   });
 }
 
+bool has_bias(const SplitGraph&, const Node& node) { return node.op->name == "MatMul" && node.inputs.size() == 3; }
+
+/// A product with an epilogue does not add its bias.
+std::string no_bias(World& world, Random& random) {
+  return change_graph(world, random, [&](SplitGraph& split) -> std::string {
+    const auto found = pick_node(split, random, has_bias);
+    if (!found) return "";
+    split.graph.node(*found).inputs.pop_back();
+    return split.graph.node(*found).name;
+  });
+}
+
+/// Two products with epilogues have each other's bias.
+std::string wrong_bias(World& world, Random& random) {
+  return change_graph(world, random, [&](SplitGraph& split) -> std::string {
+    const auto first = pick_node(split, random, has_bias);
+    if (!first) return "";
+    Node& a = split.graph.node(*first);
+    const auto second = pick_node(split, random, [&](const SplitGraph& s, const Node& n) {
+      return has_bias(s, n) && n.inputs[2] != a.inputs[2] && s.graph.shape(n.inputs[2]) == s.graph.shape(a.inputs[2]);
+    });
+    if (!second) return "";
+    std::swap(a.inputs[2], split.graph.node(*second).inputs[2]);
+    return a.name + " and " + split.graph.node(*second).name;
+  });
+}
+
 constexpr Mutation kGraphMutations[] = {
     {"addends are read as a whole", bypass_collective},
     {"a sum is summed again", reduce_the_reduced},
@@ -165,6 +192,8 @@ constexpr Mutation kGraphMutations[] = {
     {"other counts of a gather", wrong_counts},
     {"another shard", wrong_shard},
     {"another parameter's gradient", wrong_gradient},
+    {"a bias is left out", no_bias},
+    {"another product's bias", wrong_bias},
 };
 
 }  // namespace

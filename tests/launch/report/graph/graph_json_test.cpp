@@ -43,7 +43,7 @@ TEST(GraphJson, GivesNumbersByRankWhereTheyDiffer) {
   const Json json = Json::parse(graph_json(small_drawing(1, 1, 3, 2)));  // 4 heads over 3 ranks
   for (const Json& task : json["programs"][0]["tasks"]) {
     if (task["name"] == "/blocks.0/attn/q/MatMul") {
-      EXPECT_EQ(task["flops"], (Json{8192.0, 8192.0, 16384.0}));  // 2·(2·8)·32·(8, 8, 16)
+      EXPECT_EQ(task["flops"], (Json{8320.0, 8320.0, 16640.0}));  // (2·32 + 1)·(2·8)·(8, 8, 16), bias included
       EXPECT_EQ(task["outputs"][0]["local_shapes"].size(), 3U);
     }
     if (task["name"] == "/blocks.0/Add") {
