@@ -87,47 +87,45 @@ void await_ready(ncclComm_t comm, Communicator& host, std::chrono::milliseconds 
 }  // namespace
 
 NcclCommunicator::NcclCommunicator(CudaDevice& device, Communicator& host, std::shared_ptr<NcclGroups> groups,
-                                   ncclComm_t comm)
-    : device_(device), host_(host), groups_(std::move(groups)), comm_(comm) {
+                                   OwnedComm comm)
+    : device_(device), host_(host), groups_(std::move(groups)), comm_(std::move(comm)) {
   for (std::size_t kind = 0; kind < counters_.size(); ++kind) counters_[kind].first = kKindNames[kind];
+  if (comm_ != nullptr) {
+    stream_ = make_stream();
+    posted_ = make_event(cudaEventDisableTiming);
+  }
   groups_->all.push_back(this);
-  if (comm_ == nullptr) return;
-  DML_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
-  DML_CUDA(cudaEventCreateWithFlags(&posted_, cudaEventDisableTiming));
 }
 
 NcclCommunicator::~NcclCommunicator() {
   std::erase(groups_->all, this);
-  if (comm_ != nullptr) {
-    // Finalizing waits for the other ranks, who wait for this one where it has failed.
-    const bool has_ended =
-        std::uncaught_exceptions() == 0 && std::all_of(pending_.begin(), pending_.end(), [](const Pending& pending) {
-          return cudaEventQuery(pending.end) == cudaSuccess;
-        });
-    if (has_ended && nccl().finalize(comm_) != ncclSuccess) {
-      // Finalizing may go on by itself, as making it did.
-      try {
-        await_ready(comm_, host_, groups_->deadline, "ncclCommFinalize");
-      } catch (const Error&) {
-        withdraw();
-      }
+  if (comm_ == nullptr) return;
+  // Finalizing waits for the other ranks, who wait for this one where it has failed.
+  const bool has_ended =
+      std::uncaught_exceptions() == 0 && std::all_of(pending_.begin(), pending_.end(), [](const Pending& pending) {
+        return cudaEventQuery(pending.end.get()) == cudaSuccess;
+      });
+  if (!has_ended) return;
+  if (nccl().finalize(comm_.get()) != ncclSuccess) {
+    // Finalizing may go on by itself, as making it did.
+    try {
+      await_ready(comm_.get(), host_, groups_->deadline, "ncclCommFinalize");
+    } catch (const Error&) {
+      withdraw();
+      return;
     }
-    if (comm_ != nullptr) static_cast<void>(has_ended ? nccl().destroy(comm_) : nccl().abort(comm_));
   }
-  for (const Pending& pending : pending_) static_cast<void>(cudaEventDestroy(pending.end));
-  for (cudaEvent_t event : resting_) static_cast<void>(cudaEventDestroy(event));
-  if (posted_ != nullptr) static_cast<void>(cudaEventDestroy(posted_));
-  if (stream_ != nullptr) static_cast<void>(cudaStreamDestroy(stream_));
+  static_cast<void>(nccl().destroy(comm_.release()));
 }
 
 template <typename Operation>
 Ticket NcclCommunicator::post(Kind kind, TensorView view, int peer, const Operation& operation) {
   const Marks marks = std::exchange(marks_, {});
   const bool carries = comm_ != nullptr && view.data != nullptr && view.num_elements() > 0;
-  const cudaStream_t stream = carries ? stream_ : device_.stream();
+  const cudaStream_t stream = carries ? stream_.get() : device_.stream();
   if (carries) {
-    DML_CUDA(cudaEventRecord(posted_, device_.stream()));
-    DML_CUDA(cudaStreamWaitEvent(stream_, posted_, 0));
+    DML_CUDA(cudaEventRecord(posted_.get(), device_.stream()));
+    DML_CUDA(cudaStreamWaitEvent(stream, posted_.get(), 0));
   }
   if (marks.begin) device_.mark_on(*marks.begin, stream);
   if (carries) {
@@ -139,22 +137,22 @@ Ticket NcclCommunicator::post(Kind kind, TensorView view, int peer, const Operat
   }
   if (marks.end) device_.mark_on(*marks.end, stream);
   if (!carries) return done_;
-  Pending pending{++last_, kind, view, peer, nullptr};
+  OwnedEvent end;
   if (resting_.empty()) {
-    DML_CUDA(cudaEventCreateWithFlags(&pending.end, cudaEventDisableTiming));
+    end = make_event(cudaEventDisableTiming);
   } else {
-    pending.end = resting_.back();
+    end = std::move(resting_.back());
     resting_.pop_back();
   }
-  DML_CUDA(cudaEventRecord(pending.end, stream_));
-  pending_.push_back(pending);
-  return pending.ticket;
+  DML_CUDA(cudaEventRecord(end.get(), stream));
+  pending_.push_back({++last_, kind, view, peer, std::move(end)});
+  return last_;
 }
 
 Ticket NcclCommunicator::all_reduce(TensorView data) {
   return post(kAllReduce, data, -1, [&] {
-    return nccl().all_reduce(data.data, data.data, elements(data.num_elements()), type_of(data.dtype), ncclSum, comm_,
-                             stream_);
+    return nccl().all_reduce(data.data, data.data, elements(data.num_elements()), type_of(data.dtype), ncclSum,
+                             comm_.get(), stream_.get());
   });
 }
 
@@ -165,7 +163,8 @@ Ticket NcclCommunicator::all_gather(TensorView out, TensorView in, std::span<con
   }
   return post(kAllGather, out, -1, [&] {
     if (are_even(counts)) {
-      return nccl().all_gather(in.data, out.data, elements(counts.front()), type_of(in.dtype), comm_, stream_);
+      return nccl().all_gather(in.data, out.data, elements(counts.front()), type_of(in.dtype), comm_.get(),
+                               stream_.get());
     }
     const std::vector<std::int64_t> begins(counts.size(), 0);
     return gather(out, in, counts, begins, counts);
@@ -180,7 +179,7 @@ ncclResult_t NcclCommunicator::gather(TensorView out, TensorView in, std::span<c
     const std::int64_t begin = begins[root];
     if (const std::int64_t count = ends[root] - begin; count > 0) {
       code = nccl().broadcast(element(in, static_cast<int>(root) == rank() ? begin : 0), element(out, place + begin),
-                              elements(count), type_of(in.dtype), static_cast<int>(root), comm_, stream_);
+                              elements(count), type_of(in.dtype), static_cast<int>(root), comm_.get(), stream_.get());
     }
     place += counts[root];
   }
@@ -224,16 +223,16 @@ Ticket NcclCommunicator::reduce_scatter(TensorView out, TensorView in, std::span
   }
   return post(kReduceScatter, in, -1, [&] {
     if (are_even(counts)) {
-      return nccl().reduce_scatter(in.data, out.data, elements(counts.front()), type_of(in.dtype), ncclSum, comm_,
-                                   stream_);
+      return nccl().reduce_scatter(in.data, out.data, elements(counts.front()), type_of(in.dtype), ncclSum, comm_.get(),
+                                   stream_.get());
     }
     ncclResult_t code = nccl().group_start();
     std::int64_t begin = 0;
     for (int root = 0; root < size() && code == ncclSuccess; ++root) {
       const std::int64_t count = counts[static_cast<std::size_t>(root)];
       if (count > 0) {
-        code = nccl().reduce(element(in, begin), out.data, elements(count), type_of(in.dtype), ncclSum, root, comm_,
-                             stream_);
+        code = nccl().reduce(element(in, begin), out.data, elements(count), type_of(in.dtype), ncclSum, root,
+                             comm_.get(), stream_.get());
       }
       begin += count;
     }
@@ -244,8 +243,8 @@ Ticket NcclCommunicator::reduce_scatter(TensorView out, TensorView in, std::span
 
 Ticket NcclCommunicator::broadcast(TensorView data, int root) {
   return post(kBroadcast, data, root, [&] {
-    return nccl().broadcast(data.data, data.data, elements(data.num_elements()), type_of(data.dtype), root, comm_,
-                            stream_);
+    return nccl().broadcast(data.data, data.data, elements(data.num_elements()), type_of(data.dtype), root, comm_.get(),
+                            stream_.get());
   });
 }
 
@@ -256,39 +255,42 @@ Ticket NcclCommunicator::barrier() {
 
 Ticket NcclCommunicator::send(TensorView data, int peer, int /*channel*/) {
   return post(kSend, data, peer, [&] {
-    return nccl().send(data.data, elements(data.num_elements()), type_of(data.dtype), peer, comm_, stream_);
+    return nccl().send(data.data, elements(data.num_elements()), type_of(data.dtype), peer, comm_.get(), stream_.get());
   });
 }
 
 Ticket NcclCommunicator::receive(TensorView data, int peer, int /*channel*/) {
   return post(kReceive, data, peer, [&] {
-    return nccl().receive(data.data, elements(data.num_elements()), type_of(data.dtype), peer, comm_, stream_);
+    return nccl().receive(data.data, elements(data.num_elements()), type_of(data.dtype), peer, comm_.get(),
+                          stream_.get());
   });
 }
 
 std::unique_ptr<Communicator> NcclCommunicator::split(int color, int key) {
   auto host = host_.split(color, key);
-  ncclComm_t comm = nullptr;
+  OwnedComm own;
   if (comm_ != nullptr) {
+    ncclComm_t comm = nullptr;
     ncclConfig_t config = asynchronous();
     const bool takes_part = host->size() > 1;
     const ncclResult_t code =
-        nccl().split(comm_, takes_part ? color : NCCL_SPLIT_NOCOLOR, host->rank(), &comm, &config);
+        nccl().split(comm_.get(), takes_part ? color : NCCL_SPLIT_NOCOLOR, host->rank(), &comm, &config);
+    own.reset(comm);
     settle(code, "ncclCommSplit");
     if (takes_part) await_ready(comm, host_, groups_->deadline, "ncclCommSplit");
   }
-  auto part = std::make_unique<NcclCommunicator>(device_, *host, groups_, comm);
+  auto part = std::make_unique<NcclCommunicator>(device_, *host, groups_, std::move(own));
   part->own_host_ = std::move(host);
   return part;
 }
 
 void NcclCommunicator::retire() {
   while (!pending_.empty()) {
-    const cudaError_t state = cudaEventQuery(pending_.front().end);
+    const cudaError_t state = cudaEventQuery(pending_.front().end.get());
     if (state == cudaErrorNotReady) return;
     cuda::check(state, "cudaEventQuery");
     done_ = pending_.front().ticket;
-    resting_.push_back(pending_.front().end);
+    resting_.push_back(std::move(pending_.front().end));
     pending_.pop_front();
   }
 }
@@ -309,7 +311,7 @@ void NcclCommunicator::progress() {
 void NcclCommunicator::throw_async_errors() {
   if (comm_ == nullptr) return;
   ncclResult_t state = ncclSuccess;
-  const ncclResult_t code = nccl().async_error(comm_, &state);
+  const ncclResult_t code = nccl().async_error(comm_.get(), &state);
   check(code == ncclSuccess && state != ncclInProgress ? state : code, "ncclCommGetAsyncError");
 }
 
@@ -341,18 +343,18 @@ void NcclCommunicator::join(Ticket ticket) {
   const auto pending =
       std::find_if(pending_.begin(), pending_.end(), [&](const Pending& p) { return p.ticket == ticket; });
   DML_ASSERT(pending != pending_.end(), fmt::format("ticket {}", ticket));
-  DML_CUDA(cudaStreamWaitEvent(device_.stream(), pending->end, 0));
+  DML_CUDA(cudaStreamWaitEvent(device_.stream(), pending->end.get(), 0));
 }
 
 void NcclCommunicator::recorded() {
-  for (const Pending& pending : pending_) resting_.push_back(pending.end);
+  for (Pending& pending : pending_) resting_.push_back(std::move(pending.end));
   pending_.clear();
   done_ = last_;
 }
 
 void NcclCommunicator::check(ncclResult_t code, const char* call) {
   if (code == ncclSuccess || code == ncclInProgress) return;
-  const std::string text = fmt::format("[{}] rank {}: {}", call, groups_->world_rank, reason(code, comm_));
+  const std::string text = fmt::format("[{}] rank {}: {}", call, groups_->world_rank, reason(code, comm_.get()));
   withdraw();
   throw CommError(text);
 }
@@ -361,7 +363,7 @@ void NcclCommunicator::settle(ncclResult_t code, const char* call) {
   check(code, call);
   if (code != ncclInProgress) return;
   try {
-    await_ready(comm_, host_, groups_->deadline, call);
+    await_ready(comm_.get(), host_, groups_->deadline, call);
   } catch (const Error&) {
     withdraw();
     throw;
@@ -369,10 +371,7 @@ void NcclCommunicator::settle(ncclResult_t code, const char* call) {
 }
 
 void NcclCommunicator::withdraw() noexcept {
-  for (NcclCommunicator* group : groups_->all) {
-    if (group->comm_ != nullptr) static_cast<void>(nccl().abort(group->comm_));
-    group->comm_ = nullptr;
-  }
+  for (NcclCommunicator* group : groups_->all) group->comm_.reset();
 }
 
 void NcclCommunicator::fail(const std::string& reason) noexcept {
@@ -385,7 +384,7 @@ std::unique_ptr<Communicator> make_nccl_world(CudaDevice& device, Communicator& 
   groups->deadline = options.deadline;
   groups->world_rank = host.rank();
   groups->gather_parts = options.gather_parts;
-  ncclComm_t comm = nullptr;
+  OwnedComm own;
   if (host.size() > 1) {
     ncclUniqueId id{};
     if (host.rank() == 0) {
@@ -393,14 +392,16 @@ std::unique_ptr<Communicator> make_nccl_world(CudaDevice& device, Communicator& 
       if (code != ncclSuccess) throw CommError(fmt::format("[ncclGetUniqueId] {}", reason(code, nullptr)));
     }
     host.wait(host.broadcast({&id, DataType::u8, Shape{static_cast<std::int64_t>(sizeof(id))}}, 0));
+    ncclComm_t comm = nullptr;
     ncclConfig_t config = asynchronous();
     const ncclResult_t code = nccl().init_rank(&comm, host.size(), id, host.rank(), &config);
+    own.reset(comm);
     if (code != ncclSuccess && code != ncclInProgress) {
       throw CommError(fmt::format("[ncclCommInitRankConfig] rank {}: {}", host.rank(), reason(code, comm)));
     }
     await_ready(comm, host, options.deadline, "ncclCommInitRankConfig");
   }
-  return std::make_unique<NcclCommunicator>(device, host, std::move(groups), comm);
+  return std::make_unique<NcclCommunicator>(device, host, std::move(groups), std::move(own));
 }
 
 }  // namespace dml::cuda

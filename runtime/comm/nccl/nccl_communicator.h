@@ -14,6 +14,7 @@
 
 #include "runtime/comm/communicator.h"
 #include "runtime/comm/nccl/nccl_library.h"
+#include "runtime/device/cuda/owned.h"
 
 namespace dml::cuda {
 
@@ -31,7 +32,7 @@ struct NcclGroups {
 class NcclCommunicator final : public Communicator {
  public:
   /// `host` is the same group on hosts, and outlives this. `comm` is null for a group of one rank.
-  NcclCommunicator(CudaDevice& device, Communicator& host, std::shared_ptr<NcclGroups> groups, ncclComm_t comm);
+  NcclCommunicator(CudaDevice& device, Communicator& host, std::shared_ptr<NcclGroups> groups, OwnedComm comm);
   ~NcclCommunicator() override;
 
   int rank() const override { return host_.rank(); }
@@ -73,7 +74,7 @@ class NcclCommunicator final : public Communicator {
     Kind kind = kAllReduce;
     TensorView view;
     int peer = -1;
-    cudaEvent_t end = nullptr;
+    OwnedEvent end;
   };
 
   /// Of the device, which the next operation sets.
@@ -99,11 +100,11 @@ class NcclCommunicator final : public Communicator {
   Communicator& host_;
   std::unique_ptr<Communicator> own_host_;  ///< of a group that was split off
   std::shared_ptr<NcclGroups> groups_;
-  ncclComm_t comm_ = nullptr;
-  cudaStream_t stream_ = nullptr;
-  cudaEvent_t posted_ = nullptr;
-  std::vector<cudaEvent_t> resting_;  ///< events of operations that are done
-  std::deque<Pending> pending_;       ///< in the order of their tickets, in which they finish
+  OwnedStream stream_;
+  OwnedEvent posted_;
+  OwnedComm comm_;
+  std::vector<OwnedEvent> resting_;  ///< events of operations that are done
+  std::deque<Pending> pending_;      ///< in the order of their tickets, in which they finish
   Ticket last_ = 0, done_ = 0;
   Marks marks_;
   std::array<std::pair<std::string, CommCounter>, kNumKinds> counters_;

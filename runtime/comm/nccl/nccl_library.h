@@ -1,6 +1,8 @@
 // The functions of NCCL that are used, from the library that is opened when a world of several GPUs is made.
 #pragma once
 
+#include <memory>
+
 #include <nccl.h>
 
 namespace dml::cuda {
@@ -29,5 +31,11 @@ struct Nccl {
 
 /// Throws DeviceError where there is no NCCL 2.
 const Nccl& nccl();
+
+/// A communicator that nobody has finalized is aborted: its other ranks may never come.
+struct AbortComm {
+  void operator()(ncclComm_t comm) const { static_cast<void>(nccl().abort(comm)); }
+};
+using OwnedComm = std::unique_ptr<ncclComm, AbortComm>;
 
 }  // namespace dml::cuda

@@ -25,38 +25,23 @@ constexpr double kGiB = 1 << 30;
 CudaDevice::CudaDevice(int ordinal, bool tf32) : ordinal_(ordinal) {
   queue_.tf32 = tf32;
   DML_CUDA(cudaSetDevice(ordinal));
-  DML_CUDA(cudaStreamCreateWithFlags(&queue_.stream, cudaStreamNonBlocking));
+  stream_ = make_stream();
+  queue_.stream = stream_.get();
   for (Step& step : steps_) {
-    DML_CUDA(cudaEventCreate(&step.start));
-    DML_CUDA(cudaEventCreateWithFlags(&step.done, cudaEventDisableTiming));
+    step.start = make_event(cudaEventDefault);
+    step.done = make_event(cudaEventDisableTiming);
     step.fault.resize(sizeof(Fault));
-    new (step.fault.memory) Fault;
+    new (step.fault.memory.get()) Fault;
   }
-  queue_.workspace = allocate(kWorkspaceBytes);
+  workspace_.reset(allocate(kWorkspaceBytes));
+  queue_.workspace = workspace_.get();
   queue_.workspace_bytes = kWorkspaceBytes;
-  queue_.fault = reinterpret_cast<Fault*>(allocate(sizeof(Fault)));
+  fault_.reset(allocate(sizeof(Fault)));
+  queue_.fault = reinterpret_cast<Fault*>(fault_.get());
   const Fault none;
   upload(queue_.fault, &none, sizeof(none));
   handles_ = std::make_unique<Handles>(queue_.stream);
   queue_.handles = handles_.get();
-}
-
-// What fails here fails because the device did before, and that was told then.
-CudaDevice::~CudaDevice() {
-  handles_.reset();
-  for (const Step& step : steps_) {
-    for (const Mark& mark : step.marks) {
-      if (mark.event != nullptr) static_cast<void>(cudaEventDestroy(mark.event));
-    }
-    for (const auto& [to, pinned] : step.host_sides) static_cast<void>(cudaFreeHost(pinned.memory));
-    for (const Pinned& pinned : {step.results, step.fault}) static_cast<void>(cudaFreeHost(pinned.memory));
-    for (cudaEvent_t event : {step.start, step.done}) {
-      if (event != nullptr) static_cast<void>(cudaEventDestroy(event));
-    }
-  }
-  release(reinterpret_cast<std::byte*>(queue_.fault));
-  release(static_cast<std::byte*>(queue_.workspace));
-  if (queue_.stream != nullptr) static_cast<void>(cudaStreamDestroy(queue_.stream));
 }
 
 std::string CudaDevice::description() const {
@@ -103,22 +88,23 @@ void CudaDevice::download(void* to, const void* from, std::size_t bytes) {
 
 void CudaDevice::Pinned::resize(std::size_t size) {
   if (bytes == size) return;
-  if (memory != nullptr) DML_CUDA(cudaFreeHost(memory));
   *this = {};
-  DML_CUDA(cudaHostAlloc(&memory, size, cudaHostAllocDefault));
+  void* pinned = nullptr;
+  DML_CUDA(cudaHostAlloc(&pinned, size, cudaHostAllocDefault));
+  memory.reset(pinned);
   bytes = size;
 }
 
 void* CudaDevice::host_side(void* to, std::size_t bytes) {
   Pinned& pinned = current().host_sides[to];
   pinned.resize(bytes);
-  return pinned.memory;
+  return pinned.memory.get();
 }
 
 void CudaDevice::publish(void* to) {
   const Pinned& pinned = current().host_sides.at(to);
   if (pinned.bytes == 0) return;
-  DML_CUDA(cudaMemcpyAsync(to, pinned.memory, pinned.bytes, cudaMemcpyHostToDevice, queue_.stream));
+  DML_CUDA(cudaMemcpyAsync(to, pinned.memory.get(), pinned.bytes, cudaMemcpyHostToDevice, queue_.stream));
 }
 
 Kernel CudaDevice::bind(const Graph& graph, const Node& node, std::span<const TensorView> inputs,
@@ -168,34 +154,35 @@ void CudaDevice::begin_step(Clock::time_point /*start*/, std::size_t num_marks) 
   if (current().marks.size() < num_marks) current().marks.resize(num_marks);
   current().num_marks = num_marks;
   for (Mark& mark : current().marks) mark.is_set = false;
-  DML_CUDA(cudaEventRecord(current().start, queue_.stream));
+  DML_CUDA(cudaEventRecord(current().start.get(), queue_.stream));
 }
 
 void CudaDevice::mark_on(std::size_t index, cudaStream_t stream) {
   Mark& mark = current().marks[index];
-  if (mark.event == nullptr) DML_CUDA(cudaEventCreate(&mark.event));
-  DML_CUDA(cudaEventRecord(mark.event, stream));
+  if (mark.event == nullptr) mark.event = make_event(cudaEventDefault);
+  DML_CUDA(cudaEventRecord(mark.event.get(), stream));
   mark.is_set = true;
 }
 
 void CudaDevice::end_step(const void* results, std::size_t bytes) {
   current().results.resize(bytes);
-  DML_CUDA(cudaMemcpyAsync(current().results.memory, results, bytes, cudaMemcpyDeviceToHost, queue_.stream));
-  DML_CUDA(cudaMemcpyAsync(current().fault.memory, queue_.fault, sizeof(Fault), cudaMemcpyDeviceToHost, queue_.stream));
-  DML_CUDA(cudaEventRecord(current().done, queue_.stream));
+  DML_CUDA(cudaMemcpyAsync(current().results.memory.get(), results, bytes, cudaMemcpyDeviceToHost, queue_.stream));
+  DML_CUDA(cudaMemcpyAsync(current().fault.memory.get(), queue_.fault, sizeof(Fault), cudaMemcpyDeviceToHost,
+                           queue_.stream));
+  DML_CUDA(cudaEventRecord(current().done.get(), queue_.stream));
 }
 
 bool CudaDevice::is_step_done() {
-  const cudaError_t state = cudaEventQuery(steps_[(num_finished_ + 1) % steps_.size()].done);
+  const cudaError_t state = cudaEventQuery(steps_[(num_finished_ + 1) % steps_.size()].done.get());
   if (state != cudaErrorNotReady) check(state, "cudaEventQuery");
   return state == cudaSuccess;
 }
 
 const void* CudaDevice::finish_step() {
   const Step& finished = steps_[++num_finished_ % steps_.size()];
-  DML_CUDA(cudaEventSynchronize(finished.done));
-  throw_if(*static_cast<const Fault*>(finished.fault.memory));
-  return finished.results.memory;
+  DML_CUDA(cudaEventSynchronize(finished.done.get()));
+  throw_if(*static_cast<const Fault*>(finished.fault.memory.get()));
+  return finished.results.memory.get();
 }
 
 std::span<const double> CudaDevice::marks() {
@@ -205,7 +192,7 @@ std::span<const double> CudaDevice::marks() {
   for (std::size_t i = 0; i < finished.num_marks; ++i) {
     if (!finished.marks[i].is_set) continue;
     float milliseconds = 0;
-    DML_CUDA(cudaEventElapsedTime(&milliseconds, finished.start, finished.marks[i].event));
+    DML_CUDA(cudaEventElapsedTime(&milliseconds, finished.start.get(), finished.marks[i].event.get()));
     seconds_[i] = static_cast<double>(milliseconds) * kMilli;
   }
   return seconds_;

@@ -14,6 +14,7 @@
 
 #include "kernels/cuda/handles.h"
 #include "kernels/cuda/queue.h"
+#include "runtime/device/cuda/owned.h"
 #include "runtime/device/device.h"
 
 namespace dml::cuda {
@@ -22,7 +23,6 @@ class CudaDevice final : public Device {
  public:
   /// Sets the calling thread's current GPU, whose rank's thread it is to be. Throws DeviceError.
   CudaDevice(int ordinal, bool tf32);
-  ~CudaDevice() override;
 
   const char* name() const override { return "cuda"; }
   std::string description() const override;
@@ -72,19 +72,19 @@ class CudaDevice final : public Device {
  private:
   /// Memory of the host that copies of the device reach by themselves.
   struct Pinned {
-    void* memory = nullptr;
+    PinnedBytes memory;
     std::size_t bytes = 0;
 
     /// Content is lost where the size changes.
     void resize(std::size_t bytes);
   };
   struct Mark {
-    cudaEvent_t event = nullptr;
+    OwnedEvent event;
     bool is_set = false;
   };
   /// What the host keeps of a step until it is finished.
   struct Step {
-    cudaEvent_t start = nullptr, done = nullptr;
+    OwnedEvent start, done;
     std::vector<Mark> marks;
     std::size_t num_marks = 0;
     std::map<void*, Pinned> host_sides;  ///< by the device memory that they are copied to
@@ -95,6 +95,8 @@ class CudaDevice final : public Device {
   static void throw_if(const Fault& fault);
 
   int ordinal_;
+  OwnedStream stream_;
+  DeviceBytes workspace_, fault_;
   Queue queue_;
   std::unique_ptr<Handles> handles_;
   std::array<Step, 2> steps_;  ///< in turn

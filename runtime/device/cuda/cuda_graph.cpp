@@ -1,18 +1,11 @@
 #include "runtime/device/cuda/cuda_graph.h"
 
-#include <memory>
-
 #include "kernels/cuda/check.h"
 
 namespace dml::cuda {
 namespace {
 
-struct DestroyGraph {
-  void operator()(CUgraph_st* graph) const { static_cast<void>(cudaGraphDestroy(graph)); }
-};
-using CapturedGraph = std::unique_ptr<CUgraph_st, DestroyGraph>;
-
-CapturedGraph capture(cudaStream_t stream, const std::function<void()>& work) {
+OwnedGraph capture(cudaStream_t stream, const std::function<void()>& work) {
   // Other threads may be other ranks: what they do in the meantime is no business of this capture.
   DML_CUDA(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
   cudaGraph_t graph = nullptr;
@@ -20,26 +13,25 @@ CapturedGraph capture(cudaStream_t stream, const std::function<void()>& work) {
     work();
   } catch (...) {
     static_cast<void>(cudaStreamEndCapture(stream, &graph));
-    const CapturedGraph unfinished(graph);
+    const OwnedGraph unfinished(graph);
     static_cast<void>(cudaGetLastError());
     throw;
   }
   const cudaError_t code = cudaStreamEndCapture(stream, &graph);
   if (code != cudaSuccess) static_cast<void>(cudaGetLastError());
   check(code, "cudaStreamEndCapture");
-  return CapturedGraph(graph);
+  return OwnedGraph(graph);
 }
 
 }  // namespace
 
 CudaGraph::CudaGraph(cudaStream_t stream, const std::function<void()>& work) : stream_(stream) {
-  const CapturedGraph captured = capture(stream, work);
-  DML_CUDA(cudaGraphInstantiate(&graph_, captured.get(), 0));
+  const OwnedGraph captured = capture(stream, work);
+  cudaGraphExec_t executable = nullptr;
+  DML_CUDA(cudaGraphInstantiate(&executable, captured.get(), 0));
+  graph_.reset(executable);
 }
 
-// What fails here fails because the device did before, and that was told then.
-CudaGraph::~CudaGraph() { static_cast<void>(cudaGraphExecDestroy(graph_)); }
-
-void CudaGraph::replay() { DML_CUDA(cudaGraphLaunch(graph_, stream_)); }
+void CudaGraph::replay() { DML_CUDA(cudaGraphLaunch(graph_.get(), stream_)); }
 
 }  // namespace dml::cuda

@@ -5,6 +5,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include "runtime/device/cuda/owned.h"
 #include "runtime/device/device.h"
 
 namespace dml::cuda {
@@ -14,13 +15,12 @@ class CudaGraph final : public Recording {
   /// Captures what `work` puts on `stream`, and on the streams that it lets wait for this one and joins with it again.
   /// Throws DeviceError where CUDA refuses it, and what `work` throws; the stream is as before then.
   CudaGraph(cudaStream_t stream, const std::function<void()>& work);
-  ~CudaGraph() override;
 
   void replay() override;
 
  private:
   cudaStream_t stream_;
-  cudaGraphExec_t graph_ = nullptr;
+  OwnedGraphExec graph_;
 };
 
 }  // namespace dml::cuda

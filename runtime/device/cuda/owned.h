@@ -1,0 +1,32 @@
+// Streams, events, graphs and memory of CUDA, which end with their owner. What fails then fails because the device did
+// before, and that was told then.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include <cuda_runtime_api.h>
+
+namespace dml::cuda {
+
+template <auto kGiveBack>
+struct GiveBack {
+  template <typename T>
+  void operator()(T* owned) const {
+    static_cast<void>(kGiveBack(owned));
+  }
+};
+
+using OwnedStream = std::unique_ptr<CUstream_st, GiveBack<cudaStreamDestroy>>;
+using OwnedEvent = std::unique_ptr<CUevent_st, GiveBack<cudaEventDestroy>>;
+using OwnedGraph = std::unique_ptr<CUgraph_st, GiveBack<cudaGraphDestroy>>;
+using OwnedGraphExec = std::unique_ptr<CUgraphExec_st, GiveBack<cudaGraphExecDestroy>>;
+using DeviceBytes = std::unique_ptr<std::byte, GiveBack<cudaFree>>;
+using PinnedBytes = std::unique_ptr<void, GiveBack<cudaFreeHost>>;
+
+/// A stream that does not wait for the default one. Throws DeviceError.
+OwnedStream make_stream();
+/// `flags` as cudaEventCreateWithFlags has them. Throws DeviceError.
+OwnedEvent make_event(unsigned flags);
+
+}  // namespace dml::cuda
