@@ -25,7 +25,8 @@ import sweep
 from environment import sourced
 
 FIXTURES = ROOT / "tests" / "data" / "fixtures"
-TIME_LIMIT_S = 120
+TIME_LIMIT_S = 300
+DEADLINE_S = 60  # longer than a rank takes to end on a busy machine
 
 # What a call fails with: a code of its library that no caller can mistake for an answer.
 CODES = {"cublasLt": 14, "cudnn": 5000, "nccl": 3, "cuda": 719}
@@ -42,6 +43,16 @@ SAID_FOR_OTHERS = {"cudaGetDeviceCount": "has no GPU that can be used"}
 POLLS = {"ncclCommGetAsyncError"}
 # A call that fails to free something leaves it, and that is all that may be left.
 FREES = re.compile(r"Destroy|Free")
+# Said where a step could not be recorded on some rank: it is put together task by task then, on all.
+NOT_RECORDED = re.compile(r"--cuda-graph: steps are not replayed, 1 of 2 ranks could not record one(.*)")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int | None  # exit code; None: no end
+    output: str = ""
+    errors: str = ""
+    losses: tuple = ()
 
 
 @dataclass(frozen=True)
@@ -77,26 +88,28 @@ class Trainer:
     """Trains three steps on two ranks, each with settings of its own."""
 
     def __init__(self, arguments, training):
-        self.environment = sourced("launch/env", "tests/device_emulator/env", build=arguments.build) | {"EMULATOR_HANG_S": "30"}
+        self.environment = sourced("launch/env", "tests/device_emulator/env", build=arguments.build) | {"EMULATOR_HANG_S": "150"}
+        self.at_exit = arguments.build.resolve() / "emulator" / "libdml_emulator_at_exit.so"
         d, p, t = arguments.layout.split(",")
         fixture = FIXTURES / f"{training.model}.ts17"
         self.command = [arguments.build / "bin" / "dmltrain", "--model", f"{fixture}.onnx", "--data", f"{fixture}.safetensors"]
-        self.command += ["--device", "cuda", "--steps", "3", "--d", d, "--p", p, "--t", t, "--deadline", "10", *training.options]
+        self.command += ["--device", "cuda", "--steps", "3", "--d", d, "--p", p, "--t", t, "--deadline", DEADLINE_S, *training.options]
 
     def run(self, folder, settings):
-        """`settings[rank]` are variables of that rank. Returns exit code (None: no end), standard error, losses."""
+        """The outcome where `settings[rank]` are variables of that rank."""
         command = ["mpirun"]
         for rank in range(2):
-            exported = [text for name, value in settings.get(rank, {}).items() for text in ("-x", f"{name}={value}")]
+            own = {"LD_PRELOAD": self.at_exit} | settings.get(rank, {})
+            exported = [text for name, value in own.items() for text in ("-x", f"{name}={value}")]
             command += ([":"] if rank else []) + ["-np", "1", *exported, *self.command, "--run", folder / "run"]
         try:
             result = subprocess.run([str(part) for part in command], cwd=ROOT, env=self.environment, capture_output=True,
                                     text=True, stdin=subprocess.DEVNULL, timeout=TIME_LIMIT_S)  # fmt: skip
         except subprocess.TimeoutExpired:
-            return None, "", []
+            return Outcome(None)
         steps = folder / "run" / "steps.jsonl"
-        losses = [json.loads(line)["loss"] for line in steps.read_text().splitlines()] if steps.is_file() else []
-        return result.returncode, result.stderr, losses
+        losses = tuple(json.loads(line)["loss"] for line in steps.read_text().splitlines()) if steps.is_file() else ()
+        return Outcome(result.returncode, result.stdout, result.stderr, losses)
 
 
 def count_calls(trainer):
@@ -104,11 +117,11 @@ def count_calls(trainer):
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = [folder / f"rank{rank}" for rank in range(2)]
-        code, errors, losses = trainer.run(folder, {rank: {"EMULATOR_COUNT": files[rank]} for rank in range(2)})
-        if code != 0:
-            sys.exit(f"the clean run ended with {code}: {errors.strip()}")
+        clean = trainer.run(folder, {rank: {"EMULATOR_COUNT": files[rank]} for rank in range(2)})
+        if clean.code != 0:
+            sys.exit(f"the clean run ended with {clean.code}: {clean.errors.strip()}")
         counts = [dict(line.split() for line in file.read_text().splitlines()) for file in files]
-    return {api: min(int(count.get(api, 0)) for count in counts) for api in set(counts[0]) | set(counts[1])}, losses
+    return {api: min(int(count.get(api, 0)) for count in counts) for api in set(counts[0]) | set(counts[1])}, clean.losses
 
 
 def chosen(count, wanted):
@@ -128,30 +141,36 @@ def names(line, api):
     return any(text in line for text in (api, f"[{NAMES.get(api, api)}]", SAID_FOR_OTHERS.get(api, api)))
 
 
-def judge(api, rank, code, errors):
+def goes_on_by_task(api, rank, outcome, expected):
+    """Whether only the recording of a step failed, and nothing else came of it. Rank 0 says its own reason."""
+    told = NOT_RECORDED.search(outcome.output)
+    return told is not None and outcome.losses == expected and (rank != 0 or names(told.group(1), api))
+
+
+def judge(api, rank, outcome, expected):
     """What is wrong with how a run ended, or nothing."""
-    lines = errors.strip().splitlines()
+    lines = outcome.errors.strip().splitlines()
     said = [line for line in lines if not line.startswith("emulator:")]
-    if code is None:
+    if outcome.code is None:
         return f"no end after {TIME_LIMIT_S} s"
     leaks = [line for line in lines if line.startswith("emulator: leak")]
     if leaks and not FREES.search(api):
         return leaks[0]
-    if code == 0 and MAY_PASS.search(api):
+    if outcome.code == 0 and (MAY_PASS.search(api) or goes_on_by_task(api, rank, outcome, expected)):
         return ""
-    if code not in (4, 5):
-        return f"exit code {code}: {lines[-1] if lines else 'nothing was said'}"
+    if outcome.code not in (4, 5):
+        return f"exit code {outcome.code}: {lines[-1] if lines else 'nothing was said'}"
     if len(said) != 1:
-        return f"{len(said)} lines instead of one: {errors.strip()!r}"
+        return f"{len(said)} lines instead of one: {outcome.errors.strip()!r}"
     if not names(said[0], api) or f"rank {rank}" not in said[0]:
         return f"names not {api} on rank {rank}: {said[0]}"
     return ""
 
 
-def judge_late(code, errors, losses, expected):
-    if code != 0:
-        return f"exit code {code}: {errors.strip().splitlines()[-1:] or 'nothing was said'}"
-    return "" if losses == expected else f"losses {losses} instead of {expected}"
+def judge_late(outcome, expected):
+    if outcome.code != 0:
+        return f"exit code {outcome.code}: {outcome.errors.strip().splitlines()[-1:] or 'nothing was said'}"
+    return "" if outcome.losses == expected else f"losses {outcome.losses} instead of {expected}"
 
 
 @dataclass(frozen=True)
@@ -180,8 +199,8 @@ def fault_of(run, trainer, expected, late):
     """Exit code of a run, and what is wrong with it, or nothing."""
     setting = {"EMULATOR_DELAY": f"{run.api}:{run.n}:50"} if late else {"EMULATOR_FAIL": f"{run.api}:{run.n}:{code_of(run.api)}"}
     with tempfile.TemporaryDirectory() as folder:
-        code, errors, losses = trainer.run(Path(folder), {run.rank: setting})
-    return code, judge_late(code, errors, losses, expected) if late else judge(run.api, run.rank, code, errors)
+        outcome = trainer.run(Path(folder), {run.rank: setting})
+    return outcome.code, judge_late(outcome, expected) if late else judge(run.api, run.rank, outcome, expected)
 
 
 def report_of(arguments, rows):

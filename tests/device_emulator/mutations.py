@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Leaves out one thing of the GPU's code at a time and asks whether a test notices.
 
-    tests/device_emulator/mutations.py [--only TEXT] [--draw N --seed S] [--list] [--build DIR] [--report FILE]
+    tests/device_emulator/mutations.py [--only TEXT] [--tests TEXT] [--draw N --seed S] [--list] [--build DIR]
+                                       [--report FILE]
 
 A mutant is a barrier or a comparison in a kernel (mutable_kernels.py), a wait, record or group call of the program, or the
 stream of one of its calls and kernels, which then is one that nothing waits for. Each test says which of them it comes to;
@@ -69,6 +70,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", default=ROOT / "build", type=Path)
     parser.add_argument("--only", default="", metavar="TEXT", help="only mutants whose text holds this")
+    parser.add_argument("--tests", default="", metavar="TEXT", help="only tests whose name holds this")
     parser.add_argument("--draw", type=int, metavar="N", help="only N mutants, drawn by the seed")
     parser.add_argument("--seed", help="what draws them (default: the commit)")
     parser.add_argument("--list", action="store_true", help="only name the mutants")
@@ -232,11 +234,12 @@ def main():
         return 77
     by_site, seconds = defaultdict(list), {}
     with ThreadPoolExecutor(arguments.workers) as pool:
-        for test, took, sites in pool.map(sites_of, tests_of(arguments.build)):
+        for test, took, sites in pool.map(sites_of, (t for t in tests_of(arguments.build) if arguments.tests in str(t))):
             seconds[test] = took
             for site in sites:
                 by_site[site].append(test)
-    mutants = [mutant for mutant in mutants_of(arguments.build, by_site) if arguments.only in mutant.what]
+    mutants = [mutant for mutant in mutants_of(arguments.build, by_site)
+               if arguments.only in mutant.what and (by_site[mutant.site] or not arguments.tests)]
     if not mutants:
         sys.exit(f"no mutant holds '{arguments.only}'")
     mutants = sweep.drawn(mutants, arguments)

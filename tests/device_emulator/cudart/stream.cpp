@@ -102,12 +102,16 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
-  DML_ENTER("cudaStreamSynchronize");
+  // What makes it fail is work that went wrong before: none that uses the host's memory is under way any more.
+  const cudaError_t told = dml::emulator::enter("cudaStreamSynchronize");
+  const bool waits =
+      told == cudaSuccess || (told != cudaErrorNotPermitted && dml::emulator::sticky_error() == cudaSuccess);
+  if (!waits || told == static_cast<cudaError_t>(dml::emulator::kLeftOut)) return failed(told);
   CUstream_st* stream = dml::emulator::find_stream(handle);
   if (stream == nullptr) return failed(cudaErrorInvalidResourceHandle);
   if (const cudaError_t code = dml::emulator::not_captured(*stream); code != cudaSuccess) return failed(code);
   dml::emulator::wait_for_stream(*stream);
-  return failed(dml::emulator::sticky_error());
+  return failed(told != cudaSuccess ? told : dml::emulator::sticky_error());
 }
 
 cudaError_t cudaStreamQuery(cudaStream_t handle) {

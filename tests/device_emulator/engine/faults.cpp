@@ -138,6 +138,10 @@ void report_at_exit() {
 
 }  // namespace dml::emulator
 
+// What at_exit/report.cpp calls.
+extern "C" void dml_emulator_report();
+extern "C" void dml_emulator_report() { dml::emulator::report(); }
+
 // What the generated entry points call.
 extern "C" [[noreturn]] void dml_emulator_missing(const char* library, const char* name);
 extern "C" void dml_emulator_missing(const char* library, const char* name) { dml::emulator::missing(library, name); }
