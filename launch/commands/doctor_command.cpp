@@ -32,6 +32,7 @@ ExaminationPlan plan_examination(const Command& command, const World& world, con
   if (!command.config.isa.empty()) cap_isa(parse_isa(command.config.isa));
   if (!command.config.run.empty()) plan.run_folder = command.config.run;
   plan.device = command.config.device;
+  plan.transfer_deadline = std::chrono::milliseconds(static_cast<std::int64_t>(command.config.deadline_s * 1e3 / 2));
   plan.host = probe_host();
   plan.host.limits = probe_limits();
   probe_software(plan.host);

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "kernels/error.h"
-#include "launch/doctor/collective_probe.h"
+#include "launch/doctor/transfer_probe.h"
 #include "runtime/device/choose_device.h"
 #include "runtime/model/layout_plan.h"
 #include "runtime/trainer.h"
@@ -78,7 +78,7 @@ std::vector<Graph> training_graphs() {
 
 }  // namespace
 
-DeviceFacts probe_kernels(Communicator& world, const std::string& device) {
+DeviceFacts probe_kernels(Communicator& world, const std::string& device, std::chrono::milliseconds deadline) {
   const ChosenDevice chosen = choose_device(device, world);
   DeviceFacts facts;
   facts.rank = world.rank();
@@ -90,9 +90,10 @@ DeviceFacts probe_kernels(Communicator& world, const std::string& device) {
     facts.failure = error.what();
   }
   // Operations between devices are of all ranks or of none.
-  std::int64_t failed = facts.failure.empty() ? 0 : 1;
-  world.wait(world.all_reduce({&failed, DataType::i64, Shape{1}}));
-  if (failed == 0) facts.transfers = probe_transfers(world, *chosen.device);
+  if (any_failed(world, !facts.failure.empty())) return facts;
+  Transfers transfers = probe_transfers(world, *chosen.device, deadline);
+  facts.transfers = std::move(transfers.checks);
+  facts.transfer_failure = std::move(transfers.failure);
   return facts;
 }
 

@@ -2,6 +2,7 @@
 // processor, and a small training with known losses.
 #pragma once
 
+#include <chrono>
 #include <span>
 #include <string>
 
@@ -16,9 +17,10 @@ namespace dml {
 inline constexpr double kKernelTolerance = 1e-4;
 
 /// Collective. Executes the operations of training small models of every kind on the device that this rank would train
-/// on, and on its processor, and every operation between such devices. `device` is "auto", "cpu" or "cuda"; nothing to
-/// tell where that is the processor. Throws DeviceError where "cuda" cannot be had.
-DeviceFacts probe_kernels(Communicator& world, const std::string& device);
+/// on, and on its processor, and every operation between such devices, with a `deadline` for each. `device` is "auto",
+/// "cpu" or "cuda"; nothing to tell where that is the processor. What fails is a fact. Throws DeviceError where "cuda"
+/// cannot be had.
+DeviceFacts probe_kernels(Communicator& world, const std::string& device, std::chrono::milliseconds deadline);
 
 /// The loss of each step, the same in every layout to rounding.
 std::span<const double> known_losses();

@@ -9,6 +9,7 @@
 #include "launch/doctor/disk_probe.h"
 #include "launch/doctor/facts_json.h"
 #include "launch/doctor/link_probe.h"
+#include "launch/doctor/transfer_probe.h"
 
 namespace dml {
 namespace {
@@ -71,6 +72,15 @@ void add_measurements(DoctorFacts& facts, const std::vector<std::string>& texts)
   }
 }
 
+/// On processors where GPUs fail: what is wrong is known then, and a training on them would end all that is.
+TrainingFacts known_training(Communicator& world, const ExaminationPlan& plan, const DeviceFacts& device) {
+  if (!any_failed(world, !device.failure.empty() || !device.transfer_failure.empty()))
+    return train_known(world, plan.rank.threads, plan.device);
+  TrainingFacts training = train_known(world, plan.rank.threads, "cpu");
+  training.layout += ", on processors";
+  return training;
+}
+
 }  // namespace
 
 DoctorFacts examine(Communicator& world, const ExaminationPlan& plan) {
@@ -86,8 +96,8 @@ DoctorFacts examine(Communicator& world, const ExaminationPlan& plan) {
   measured.links = measure_links(world, ranks_to_link(hosts_of_ranks(facts)));
   facts.collectives = measure_collectives(world, plan.hardware ? &*plan.hardware : nullptr);
   facts.calibration = plan.hardware ? plan.hardware->name : "";
-  measured.device = probe_kernels(world, plan.device);
-  measured.training = train_known(world, plan.rank.threads, plan.device);
+  measured.device = probe_kernels(world, plan.device, plan.transfer_deadline);
+  measured.training = known_training(world, plan, measured.device);
   add_measurements(facts, gather_texts(world, to_text(measured)));
   return facts;
 }

@@ -111,7 +111,8 @@ struct DeviceFacts {
   std::string name;  ///< empty: the rank computes on its processor
   std::vector<OperationDifference> operations;
   std::vector<TransferCheck> transfers;  ///< none where there is one rank
-  std::string failure;                   ///< why there are none
+  std::string failure;                   ///< why there are no operations
+  std::string transfer_failure;          ///< what ended the transfers on this rank
 };
 
 struct DoctorFacts {

@@ -31,7 +31,7 @@ inline void from_json(const nlohmann::json& json, OperationDifference& of) {
 }
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TransferCheck, operation, elements, wrong)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DeviceFacts, rank, name, operations, transfers, failure)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DeviceFacts, rank, name, operations, transfers, failure, transfer_failure)
 
 /// A limit that there is not is null.
 inline void to_json(nlohmann::json& json, const ProcessLimits& limits) {

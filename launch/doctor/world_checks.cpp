@@ -273,15 +273,19 @@ Diagnoses check_transfers(const DoctorFacts& facts) {
   Diagnoses found;
   std::size_t checks = 0;
   for (const DeviceFacts& device : facts.devices) {
+    const auto add = [&](std::string text) {
+      found.push_back({Severity::error, "nccl",
+                       fmt::format("rank {} ({}, {})", device.rank, host_of(facts, device.rank), device.name),
+                       std::move(text),
+                       "NCCL_DEBUG=INFO tells the way it took; NCCL_P2P_DISABLE=1 or NCCL_IB_DISABLE=1 takes another"});
+    };
     checks = std::max(checks, device.transfers.size());
     for (const TransferCheck& of : device.transfers) {
       if (of.wrong == 0) continue;
-      found.push_back({Severity::error, "nccl",
-                       fmt::format("rank {} ({}, {})", device.rank, host_of(facts, device.rank), device.name),
-                       fmt::format("{} of {} elements over {} GPUs brought {} wrong ones", of.operation, of.elements,
-                                   facts.devices.size(), of.wrong),
-                       "NCCL_DEBUG=INFO tells the way it took; NCCL_P2P_DISABLE=1 or NCCL_IB_DISABLE=1 takes another"});
+      add(fmt::format("{} of {} elements over {} GPUs brought {} wrong ones", of.operation, of.elements,
+                      facts.devices.size(), of.wrong));
     }
+    if (!device.transfer_failure.empty()) add(device.transfer_failure);
   }
   if (found.empty() && checks > 0) {
     found.push_back(

@@ -135,7 +135,7 @@ def wrong_loss(doctor, faulty):
 
 
 def gpus(doctor, emulator):
-    """Emulated ones, of which one leaves a product out."""
+    """Emulated ones, of which one leaves a product out, or a sum of all."""
     environment = runner.emulated(emulator, "doctor")
     report = doctor.examine("--device", "cuda", environment=environment)
     assert complaints(report, ("error",)) == [], report["findings"]
@@ -145,6 +145,10 @@ def gpus(doctor, emulator):
     assert {one["operation"] for one in transfers} == {"all_reduce", "all_gather", "reduce_scatter", "broadcast", "send"}
     told = {"EMULATOR_FAIL": "cublasLtMatmul:3:skip"}
     expect(doctor.examine("--device", "cuda", environment=environment | told, code=CHECK_FAILED), "error", "kernels")
+    told = {"EMULATOR_FAIL": "ncclAllReduce:1:skip"}
+    report = doctor.examine("--device", "cuda", "--deadline", 10, environment=environment | told, code=CHECK_FAILED)
+    expect(report, "error", "nccl")
+    assert report["trainings"][0]["layout"].endswith("on processors"), report["trainings"]
     return f"{len(names)} operations on each of {len(report['devices'])} GPUs"
 
 

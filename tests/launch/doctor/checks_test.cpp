@@ -54,7 +54,7 @@ DoctorFacts clean_facts() {
     for (int to = from + 1; to < 4; ++to) facts.links.push_back({from, to, 10e-6, 1e9});
   }
   facts.collectives = {{CommKind::all_reduce, 4, 65536, 100e-6, 0.05, 90e-6}};
-  facts.devices = {{0, "H100", {{"MatMul", 12, 3e-7, "gpt.linear"}, {"Gather", 2, 0, ""}}, {}, ""}};
+  facts.devices = {{0, "H100", {{"MatMul", 12, 3e-7, "gpt.linear"}, {"Gather", 2, 0, ""}}, {}, "", ""}};
   const std::span<const double> known = known_losses();
   facts.trainings = {{0, "d=1 p=2 t=2", {known.begin(), known.end()}, ""}};
   return facts;
@@ -159,13 +159,14 @@ TEST(DoctorChecks, FindsPlantedFaults) {
          f.devices[0].transfers = {{"all_reduce", 1000, 3}};
        },
        {"error nccl"}},
+      {"an operation of NCCL that hangs",
+       [](DoctorFacts& f) { f.devices[0].transfer_failure = "all_reduce of 1000 elements: waited 150 s"; },
+       {"error nccl"}},
       {"kernels of other whole numbers",
        [](DoctorFacts& f) { f.devices[0].operations[1].worst = INFINITY; },
        {"error kernels"}},
       {"a GPU that fails",
-       [](DoctorFacts& f) {
-         f.devices[0] = {0, "H100", {}, {}, "cudaMalloc failed: out of memory"};
-       },
+       [](DoctorFacts& f) { f.devices[0] = {0, "H100", {}, {}, "cudaMalloc failed: out of memory", ""}; },
        {"error kernels"}},
       {"a wrong loss", [](DoctorFacts& f) { f.trainings[0].losses[3] *= 1.0001; }, {"error training"}},
       {"a training without an end", [](DoctorFacts& f) { f.trainings[0].losses.pop_back(); }, {"error training"}},

@@ -7,8 +7,9 @@
 
 #include "models/op.h"
 #include "runtime/model/layout_plan.h"
+#include "tests/runtime/device/host_device.h"
 
-namespace dml {
+namespace dml::test {
 namespace {
 
 Graph training_graph(const std::string& name) {
@@ -20,13 +21,13 @@ Graph training_graph(const std::string& name) {
 }
 
 /// The CPU, with the results of one operation a little too large.
-class OffDevice final : public Device {
+class OffDevice final : public HostDevice {
  public:
   explicit OffDevice(std::string operation) : operation_(std::move(operation)) {}
 
   Kernel bind(const Graph& graph, const Node& node, std::span<const TensorView> inputs,
               std::span<const TensorView> outputs, const KernelContext& context) override {
-    Kernel right = cpu_->bind(graph, node, inputs, outputs, context);
+    Kernel right = HostDevice::bind(graph, node, inputs, outputs, context);
     if (node.op->name != operation_) return right;
     return [right, out = outputs[0]] {
       right();
@@ -34,41 +35,8 @@ class OffDevice final : public Device {
     };
   }
 
-  const char* name() const override { return "off"; }
-  std::string description() const override { return ""; }
-  bool shares_host_memory() const override { return true; }
-  std::byte* allocate(std::int64_t bytes) override { return cpu_->allocate(bytes); }
-  void release(std::byte* memory) noexcept override { cpu_->release(memory); }
-  std::int64_t available_bytes() const override { return -1; }
-  void upload(void* to, const void* from, std::size_t bytes) override { cpu_->upload(to, from, bytes); }
-  void download(void* to, const void* from, std::size_t bytes) override { cpu_->download(to, from, bytes); }
-  void* host_side(void* to, std::size_t /*bytes*/) override { return to; }
-  void publish(void* /*to*/) override {}
-  void fill(void* to, std::uint8_t byte, std::size_t bytes) override { cpu_->fill(to, byte, bytes); }
-  void copy(void* to, const void* from, std::size_t bytes) override { cpu_->copy(to, from, bytes); }
-  void add(float* /*sum*/, const float* /*addend*/, std::int64_t /*count*/) override {}
-  void add_scalar(double* /*sum*/, const float* /*addend*/) override {}
-  void sum_of_squares(double* /*sum*/, const float* /*x*/, std::int64_t /*count*/) override {}
-  void count_correct(double* /*count*/, const float* /*logits*/, const std::int64_t* /*labels*/, std::int64_t /*rows*/,
-                     std::int64_t /*classes*/) override {}
-  void clip(StepState* /*state*/, const double* /*squares*/, std::int64_t /*count*/, double /*limit*/) override {}
-  void update(const UpdateRange& /*range*/, const OptimizerConfig& /*optimizer*/, const StepState* /*state*/) override {
-  }
-  void begin_step(Clock::time_point /*start*/, std::size_t /*num_marks*/) override {}
-  void mark(std::size_t /*index*/) override {}
-  void end_step(const void* /*results*/, std::size_t /*bytes*/) override {}
-  bool is_step_done() override { return true; }
-  const void* finish_step() override { return nullptr; }
-  std::span<const double> marks() override { return {}; }
-  void synchronize() override {}
-  std::unique_ptr<Recording> record(const std::function<void()>& /*work*/) override { return nullptr; }
-  std::unique_ptr<Communicator> make_world(Communicator& /*host*/, const CommOptions& /*options*/) override {
-    return nullptr;
-  }
-
  private:
   std::string operation_;
-  std::unique_ptr<Device> cpu_ = make_cpu_device();
 };
 
 constexpr const char* kGpt = "gpt:layers=1,width=16,heads=2,seq=8,vocab=32,dropout=0.1";
@@ -103,4 +71,4 @@ TEST(TwinCheck, NamesTheOperationThatIsOff) {
 }
 
 }  // namespace
-}  // namespace dml
+}  // namespace dml::test
