@@ -185,7 +185,7 @@ CommandSpec calibrate_command() {
           .arguments = "",
           .summary = "measures kernels and links here",
           .on_every_rank = true,
-          .reads = {"threads", "Communication"},
+          .reads = {"threads", "comm", "collectives", "deadline", "shape-link"},
           .options = {{"out", "FILE", "what is written (default calibration.toml)"}},
           .run = run_calibrate};
 }

@@ -71,7 +71,7 @@ CommandSpec doctor_command() {
           .summary = "what is here, and what is wrong",
           .on_every_rank = true,
           // The line of the training to come may be given as it is.
-          .reads = {"Model", "Data", "Layout", "Optimizer", "Run", "Communication"},
+          .reads = {"Model", "Data", "Planned layout", "Layout", "Optimizer", "Run", "Communication"},
           .options = {{"json", "", "facts and findings for programs"},
                       {"hardware", "NAME", "what collectives should take (calibrated:FILE)"}},
           .run = run_doctor};

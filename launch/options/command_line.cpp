@@ -341,6 +341,13 @@ void Command::refuse_given(std::string_view why) const {
   if (!given.empty()) throw UsageError(fmt::format("{}: {}", given.front(), why));
 }
 
+void Command::refuse_given(std::string_view why, std::span<const std::string_view> options) const {
+  for (const std::string_view option : options) {
+    const std::string name = fmt::format("--{}", option);
+    if (std::find(given.begin(), given.end(), name) != given.end()) throw UsageError(fmt::format("{}: {}", name, why));
+  }
+}
+
 std::string Command::text(std::string_view option, std::string_view otherwise) const {
   const auto given = own.find(option);
   return given == own.end() ? std::string(otherwise) : given->second.back();

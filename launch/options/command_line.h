@@ -65,6 +65,8 @@ struct Command {
   std::string text(std::string_view option, std::string_view otherwise = "") const;
   /// Throws UsageError with the first of `given` where there is any, and `why` the command has no use for it here.
   void refuse_given(std::string_view why) const;
+  /// The same of those alone that `options` names.
+  void refuse_given(std::string_view why, std::span<const std::string_view> options) const;
 };
 
 /// Reads the command line over the file of --config over the defaults; the built-in preset is below both where neither

@@ -32,6 +32,8 @@ constexpr std::int64_t kMostPlannedChunks = 64;
 constexpr double kGigabyte = 1e9;
 constexpr double kMostGigabytes = 1e9;
 constexpr std::int64_t kUsualBatch = 16;
+/// What only --measure reads.
+constexpr std::string_view kMeasuredWith[] = {"isa", "device", "deadline", "gather-parts", "shape-link"};
 
 /// The value of an option as `parse` reads it; its UsageError with the option's name before it.
 template <typename Parse>
@@ -219,6 +221,8 @@ int run_plan(const Command& command, Terminal& terminal) {
   const int world = asked_world(command);
   if (command.has("scaling") && command.has("measure"))
     throw UsageError("plan: --scaling predicts, --measure tries layouts of one number of ranks: leave one of them out");
+  if (!command.has("measure"))
+    command.refuse_given("is of layouts that are tried: give --measure, or leave it out", kMeasuredWith);
   if (command.has("scaling")) return plan_scaling(command, world, terminal);
   const PlanReport plan = search_plan(command, world);
   if (plan.found.ranked.empty()) refuse_all(plan);
@@ -302,8 +306,8 @@ CommandSpec plan_command() {
           .arguments = "",
           .summary = "the fastest layouts, predicted",
           .on_preset = true,
-          .reads = {"Model", "Data", "Optimizer", "Communication", "tensor-mode", "sequence-parallel", "dtype",
-                    "bucket-mb", "seed", "threads", "isa", "device"},
+          .reads = {"Model", "Data", "Optimizer", "tensor-mode", "sequence-parallel", "dtype", "bucket-mb", "seed",
+                    "threads", "isa", "device", "deadline", "gather-parts", "shape-link"},
           .options = option_list(),
           .run = run_plan};
 }

@@ -237,8 +237,21 @@ TEST(CommandLine, ErrorsNameTheWordAndWhatWouldDo) {
       {"--val v.bin", "--val v.bin: nothing validates on it: say how often by --val-every N"},
       {"--threads 100000", "--threads: 100000 is too large: at most 4096"},
       {"calibrate --steps 3",
-       "--steps: `dmltrain calibrate` has no use for it; of training's options it reads --threads, Communication"},
+       "--steps: `dmltrain calibrate` has no use for it; of training's options it reads --threads, --comm, "
+       "--collectives, --deadline, --shape-link"},
       {"plan --world 4 --d 2", "--d: `dmltrain plan` has no use for it; it has --min-d, --max-d"},
+      {"graph --d 2 --ranks 4",
+       "--ranks: `dmltrain graph` has no use for it; of training's options it reads Model, Data, Layout, Optimizer, "
+       "--seed"},
+      {"simulate --hardware h200 --plan auto",
+       "--plan: `dmltrain simulate` has no use for it; of training's options it reads Model, Data, Layout, Optimizer, "
+       "--seed, --threads"},
+      {"model partition m.onnx shards --plan auto",
+       "--plan: `dmltrain model partition` has no use for it; of training's options it reads Model, Data, Layout, "
+       "Optimizer, --seed"},
+      {"calibrate --gather-parts 2",
+       "--gather-parts: `dmltrain calibrate` has no use for it; of training's options it reads --threads, --comm, "
+       "--collectives, --deadline, --shape-link"},
       {"man --d 2", "--d: `dmltrain man` has no use for it; of training's options it reads none"},
       {"graph more", "unknown argument 'more'; usage: dmltrain graph"},
       {"--beta2 1", "--beta1 0.9 --beta2 1: both must be below 1"},

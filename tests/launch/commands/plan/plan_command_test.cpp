@@ -122,6 +122,12 @@ TEST_F(PlanCommand, RefusesWhatMakesNoSense) {
   EXPECT_NE(refusal("--world 4 --p 2" + rest).find("--min-p"), std::string::npos);
   EXPECT_NE(refusal("--world 4 --schedule gpipe" + rest).find("it has --schedules"), std::string::npos);
   EXPECT_NE(refusal("--world 4 --order tpd" + rest).find("has no use for it"), std::string::npos);
+  for (const char* option : {"--isa avx2", "--device cpu", "--deadline 9", "--gather-parts 2", "--shape-link 50,10"}) {
+    const std::string given = std::string("--world 4 ") + option;
+    EXPECT_NE(refusal(given + rest).find("of layouts that are tried"), std::string::npos) << option;
+    EXPECT_NE(refusal(given + " --scaling" + rest).find("of layouts that are tried"), std::string::npos) << option;
+  }
+  EXPECT_NE(refusal("--world 4 --comm mpi --measure 1" + rest).find("has no use for it"), std::string::npos);
   EXPECT_NE(refusal("--world 4 --memory-limit much" + rest).find("--memory-limit: 'much'"), std::string::npos);
   EXPECT_NE(refusal("--world 4 --memory-limit 0.00001" + rest).find("too little memory"), std::string::npos);
 }
