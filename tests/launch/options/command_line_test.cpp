@@ -345,6 +345,42 @@ TEST_F(ConfigFile, ErrorsNameFileAndLine) {
   EXPECT_EQ(broken.find('\n'), std::string::npos) << broken;
 }
 
+/// `count` parts that are all `part`.
+std::string key_of(const std::string& part, int count) {
+  std::string key = part;
+  for (int i = 1; i < count; ++i) key += "." + part;
+  return key;
+}
+
+TEST_F(ConfigFile, DeepKeysAreRefusedHoweverTheyAreQuoted) {
+  const std::string too_deep = ": a key of more than 256 parts";
+  const std::string parts[] = {"a", "'='", R"("{[,]}")", R"("\"=")", R"("#")"};
+  for (const std::string& part : parts)
+    EXPECT_EQ(error_of(write(key_of(part, 257) + " = 1")), path_ + " line 1" + too_deep);
+  // Strings that would go on over the key behind them if their end were taken for something else.
+  const std::string strings[] = {"''",
+                                 "'\"'",
+                                 R"('\')",
+                                 R"("\\")",
+                                 R"("\"")",
+                                 R"("""\"""")"
+                                 "\"\"",
+                                 R"("""a"""")",
+                                 R"("""a""""")",
+                                 "'''a\n''''"};
+  for (const std::string& text : strings) {
+    const std::string error = error_of(write("x = [" + text + ", {" + key_of("a", 257) + " = 1}]"));
+    EXPECT_TRUE(error.ends_with(too_deep)) << text << ": " << error;
+  }
+}
+
+TEST_F(ConfigFile, DotsOfCommentsAndStringsAreNoKeys) {
+  const std::string dots(400, '.');
+  EXPECT_EQ(parse(write("# " + dots + "\nlr = 0.5 # " + dots)).config.optimizer.learning_rate, 0.5);
+  for (const char* quote : {"'", "\"", "'''", "\"\"\""})
+    EXPECT_EQ(parse(write(std::string("save = ") + quote + dots + quote)).config.save, dots) << quote;
+}
+
 TEST(OptionTable, EveryOptionIsExplained) {
   for (const OptionSpec& spec : option_table()) {
     EXPECT_FALSE(spec.help.empty()) << spec.name;
