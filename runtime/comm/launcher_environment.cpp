@@ -53,8 +53,12 @@ LauncherEnvironment launcher_environment() {
   const auto local = read_number({"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_TASKS_PER_NODE"});
   const auto rank = read_number({"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"});
   const auto size = read_number({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"});
-  if (rank && size) return make_environment(*rank, *size, local);
-  return is_slurm_step() ? of_slurm_step(local) : of_torchrun();
+  // Inside a launcher's one process torchrun starts those that there are; inside each of a Slurm step's, more than the
+  // step has. Where both count alike a script has set its variables from the step's, which say more.
+  const LauncherEnvironment inner = of_torchrun();
+  if (rank && size && (*size > 1 || inner.size == 0)) return make_environment(*rank, *size, local);
+  const LauncherEnvironment step = is_slurm_step() ? of_slurm_step(local) : LauncherEnvironment{};
+  return inner.size > step.size ? inner : step;
 }
 
 }  // namespace dml
