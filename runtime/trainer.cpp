@@ -227,7 +227,6 @@ class Trainer {
     open_model();
     data_ = open_dataset(config_.data, model_->data_inputs(), config_.seed);
     model_->set_data(*data_);
-    if (whole_ != nullptr) check_globs(whole_->forward_graph(1), config_.optimizer.no_decay, "--no-decay");
     writes_text_ = whole_ != nullptr && writes_text(*whole_, *data_);
     batch_ = batch_of(config_, *data_);
     num_steps_ = steps_of(config_, *data_, batch_);
@@ -236,6 +235,7 @@ class Trainer {
     classifies_ = data_->label().dtype == DataType::i64 && data_->label().sample_shape.rank() == 0;
     options.needs_output = !config_.dump.empty() || classifies_;
     partition_ = std::make_unique<Partition>(model_->partition(mesh, world_.rank(), options));
+    check_globs(partition_->split().graph, config_.optimizer.no_decay, "--no-decay");
     if (world_.rank() == 0 && whole_ != nullptr) verify_tasks(mesh, options);
     if (config_.val_every > 0) prepare_validation(mesh, options);
     flops_per_step_ = partition_->summary.flops_per_sample * static_cast<double>(batch_);

@@ -89,6 +89,7 @@ FAULTS = [
     ("the model is to be saved", lambda folder: None, "--save FOLDER/saved.onnx", "--save"),
     ("the tensor mode is another", lambda folder: None, "--tensor-mode gather", "megatron"),
     ("a weight is to be frozen", lambda folder: None, "--freeze wte*", "--freeze"),
+    ("no weight is meant by a glob", lambda folder: None, "--no-decay nothing*", "--no-decay nothing* matches no weight"),
 ]  # fmt: skip
 
 
