@@ -231,7 +231,7 @@ void RankReporter::add_to_means(const std::vector<RankStep>& ranks) {
 
 double RankReporter::began_after_the_first() const {
   std::vector<double> began(static_cast<std::size_t>(world_.size()));
-  double own = std::chrono::duration<double>(state_.executor().began().time_since_epoch()).count();
+  double own = std::chrono::duration<double>(state_.executor().spans_began().time_since_epoch()).count();
   own += seconds_to_first_rank(world_);
   const std::vector<std::int64_t> counts(began.size(), 1);
   world_.wait(world_.all_gather({began.data(), DataType::f64, {world_.size()}}, {&own, DataType::f64, {1}}, counts));

@@ -18,7 +18,7 @@ class RankReporter {
   void started(RunPlan plan);
   /// `record` holds the work of a step where it wants rates: samples, tokens and flops are divided by the step's time.
   void stepped(StepRecord record);
-  /// The last step, task by task.
+  /// The last step whose tasks have times, task by task.
   void traced();
   void finished(const std::string& sample);
 
@@ -26,7 +26,7 @@ class RankReporter {
   /// The figures of one rank and step, as they travel.
   std::vector<double> figures() const;
   RankStep rank_step(int rank, std::int64_t step, const double* figures) const;
-  /// Seconds between the first rank's begin of the last step and this one's.
+  /// Seconds between the first rank's begin of that step and this one's.
   double began_after_the_first() const;
   void add_to_means(const std::vector<RankStep>& ranks);
 

@@ -158,14 +158,15 @@ const void* Executor::finish_step() {
   Flight& flight = flights_[++num_finished_ % flights_.size()];
   if (!works_at_once_) wait_for_all(flight.open);
   const void* results = device_.finish_step();
-  began_ = std::max(flight.start, ended_);
+  const Clock::time_point began = std::max(flight.start, ended_);
   ended_ = Clock::now();
   if (flight.is_replayed) {
     settle_replayed();
   } else {
+    spans_began_ = began;
     settle();
   }
-  settle_parts();
+  settle_parts(std::chrono::duration<double>(ended_ - began).count());
   return results;
 }
 
@@ -282,8 +283,8 @@ void Executor::settle_launch(const Task& task, Span& span, double begin, double 
   }
 }
 
-void Executor::settle_parts() {
-  parts_.step = std::chrono::duration<double>(ended_ - began_).count();
+void Executor::settle_parts(double seconds) {
+  parts_.step = seconds;
   const double processor = thread_processor_seconds();
   burst_processor_ = processor - std::exchange(processor_, processor);
   if (!works_at_once_) {

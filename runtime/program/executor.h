@@ -45,8 +45,7 @@ class Executor {
   /// after. Throws as run.
   void record_run();
 
-  /// Of the step that was finished last: when the device could begin with it.
-  Clock::time_point began() const { return began_; }
+  // Of the step that was finished last.
   const Breakdown& parts() const { return parts_; }
   double forward_seconds() const { return forward_; }
   double backward_seconds() const { return backward_; }
@@ -56,6 +55,8 @@ class Executor {
   /// By task: seconds since the step began, of the last step whose tasks have times. Posted to completed for
   /// communication.
   std::span<const Span> spans() const { return spans_; }
+  /// When the device could begin with that step.
+  Clock::time_point spans_began() const { return spans_began_; }
   /// Seconds between post and completion, and number, by "kind axis" of communication.
   struct CommTime {
     TaskKind kind;
@@ -102,8 +103,8 @@ class Executor {
   /// Notes which open operations have finished.
   void poll();
   void complete(std::size_t open_index, double at);
-  /// Divides the step's time, and ends its clock.
-  void settle_parts();
+  /// Divides the seconds that the step took.
+  void settle_parts(double seconds);
   void account_comm();
   [[noreturn]] void rethrow(const Instruction& instruction) const;
 
@@ -113,9 +114,9 @@ class Executor {
   std::function<std::string(const Task&)> describe_;
   std::array<Flight, 2> flights_;  ///< in turn
   std::size_t num_begun_ = 0, num_finished_ = 0;
-  Clock::time_point began_;
   Clock::time_point ended_;  ///< when a step was finished last
   std::vector<Span> spans_;
+  Clock::time_point spans_began_;
   bool works_at_once_;      ///< what the device is told is done when the call returns
   std::vector<bool> done_;  ///< by task: its communication has finished in this step
   Breakdown parts_;

@@ -39,6 +39,26 @@ TEST(Executor, StampsEveryTaskWithinTheStep) {
   });
 }
 
+TEST(Executor, SpansKeepTheBeginOfTheirStepWhileOthersAreReplayed) {
+  struct Nothing final : Recording {
+    void replay() override {}
+  };
+  const Training training = mlp();
+  on_all_ranks(training, {1, 1, 1}, [&](RankState& state, const Dataset& data) {
+    Executor& executor = state.executor();
+    run_step(state, data, training, 0);
+    const auto began = executor.spans_began();
+    Nothing recording;
+    executor.begin_step();
+    executor.replay(recording);
+    executor.end_step(nullptr, 0);
+    executor.finish_step();
+    EXPECT_EQ(executor.spans_began(), began);
+    run_step(state, data, training, 1);
+    EXPECT_GT(executor.spans_began(), began);
+  });
+}
+
 TEST(Executor, PartsSumToTheStep) {
   const Training training = mlp();
   on_all_ranks(training, {2, 2, 1, 2}, [&](RankState& state, const Dataset& data) {
