@@ -53,7 +53,8 @@ class RankState {
   /// Returns when the earliest step that is not finished is done; the totals are its own, those of all ranks.
   void finish_step();
   /// Records a step that run_step then puts on the device as a whole. For a device with memory of its own that has done
-  /// a step and has none on its way. Throws DeviceError where it cannot be recorded; steps go on as before then.
+  /// a step and has none on its way. Throws DeviceError where the device cannot record it; steps go on as before then.
+  /// What communication refuses ends the run, as in any step.
   void record_step();
   /// Goes on without the recording.
   void drop_recording() { recording_.reset(); }

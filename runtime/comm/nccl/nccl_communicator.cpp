@@ -195,10 +195,12 @@ int NcclCommunicator::gather_parts(std::int64_t bytes) const {
 
 Ticket NcclCommunicator::all_gather_parts(TensorView out, TensorView in, std::span<const std::int64_t> counts,
                                           int parts, const std::function<void(int)>& make) {
+  if (size() == 1) return Communicator::all_gather_parts(out, in, counts, parts, make);
   const Marks marks = std::exchange(marks_, {});
   std::vector<std::int64_t> begins(counts.size(), 0);
   std::vector<std::int64_t> ends(counts.size());
   Ticket last = done_;
+  int num_posted = 0;
   for (int part = 0; part < parts; ++part) {
     make(part);
     std::int64_t carried = 0;
@@ -210,9 +212,10 @@ Ticket NcclCommunicator::all_gather_parts(TensorView out, TensorView in, std::sp
     if (part + 1 == parts) marks_.end = marks.end;
     last = post(kAllGather, {out.data, out.dtype, Shape{carried}}, -1,
                 [&] { return gather(out, in, counts, begins, ends); });
+    if (carried > 0) ++num_posted;
     begins = ends;
   }
-  counters_[kAllGather].second.count -= parts - 1;
+  counters_[kAllGather].second.count -= std::max(num_posted - 1, 0);  // it is one operation
   return last;
 }
 
@@ -371,6 +374,7 @@ void NcclCommunicator::settle(ncclResult_t code, const char* call) {
 }
 
 void NcclCommunicator::withdraw() noexcept {
+  device_.drop_recordings();
   for (NcclCommunicator* group : groups_->all) group->comm_.reset();
 }
 

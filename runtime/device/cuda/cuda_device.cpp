@@ -217,7 +217,20 @@ void CudaDevice::throw_if(const Fault& fault) {
 }
 
 std::unique_ptr<Recording> CudaDevice::record(const std::function<void()>& work) {
-  return std::make_unique<CudaGraph>(queue_.stream, work);
+  is_recording_ = true;
+  const std::unique_ptr<bool, void (*)(bool*)> end(&is_recording_, [](bool* is_recording) { *is_recording = false; });
+  auto graph = std::make_unique<CudaGraph>(queue_.stream, work);
+  recording_ = graph->shared();
+  return graph;
+}
+
+void CudaDevice::drop_recordings() noexcept {
+  if (is_recording_) {
+    cudaGraph_t unfinished = nullptr;
+    static_cast<void>(cudaStreamEndCapture(queue_.stream, &unfinished));
+    if (unfinished != nullptr) static_cast<void>(cudaGraphDestroy(unfinished));
+  }
+  if (const auto graph = recording_.lock()) graph->reset();
 }
 
 std::unique_ptr<Communicator> CudaDevice::make_world(Communicator& host, const CommOptions& options) {

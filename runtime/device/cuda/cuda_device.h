@@ -68,6 +68,8 @@ class CudaDevice final : public Device {
   /// A mark on a stream of communication.
   void mark_on(std::size_t index, cudaStream_t stream);
   cudaStream_t stream() const { return queue_.stream; }
+  /// Gives up what is being recorded and what was: before communicators are aborted (cuda_graph.h).
+  void drop_recordings() noexcept;
 
  private:
   /// Memory of the host that copies of the device reach by themselves.
@@ -102,6 +104,8 @@ class CudaDevice final : public Device {
   std::array<Step, 2> steps_;  ///< in turn
   std::size_t num_begun_ = 0, num_finished_ = 0;
   std::vector<double> seconds_;
+  std::weak_ptr<OwnedGraphExec> recording_;  ///< the last one
+  bool is_recording_ = false;
 };
 
 }  // namespace dml::cuda

@@ -29,9 +29,9 @@ CudaGraph::CudaGraph(cudaStream_t stream, const std::function<void()>& work) : s
   const OwnedGraph captured = capture(stream, work);
   cudaGraphExec_t executable = nullptr;
   DML_CUDA(cudaGraphInstantiate(&executable, captured.get(), 0));
-  graph_.reset(executable);
+  graph_ = std::make_shared<OwnedGraphExec>(executable);
 }
 
-void CudaGraph::replay() { DML_CUDA(cudaGraphLaunch(graph_.get(), stream_)); }
+void CudaGraph::replay() { DML_CUDA(cudaGraphLaunch(graph_->get(), stream_)); }
 
 }  // namespace dml::cuda

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 
 #include <cuda_runtime_api.h>
 
@@ -10,6 +11,8 @@
 
 namespace dml::cuda {
 
+/// NCCL gives a communicator up, also one that it aborts, only when no graph holds its operations any more, and waits
+/// for that: graphs are dropped before their communicators are.
 class CudaGraph final : public Recording {
  public:
   /// Captures what `work` puts on `stream`, and on the streams that it lets wait for this one and joins with it again.
@@ -18,9 +21,13 @@ class CudaGraph final : public Recording {
 
   void replay() override;
 
+  /// Shared with those who may have to drop it.
+  using Shared = std::shared_ptr<OwnedGraphExec>;
+  const Shared& shared() const { return graph_; }
+
  private:
   cudaStream_t stream_;
-  OwnedGraphExec graph_;
+  Shared graph_;
 };
 
 }  // namespace dml::cuda

@@ -201,5 +201,18 @@ TEST(NcclInjects, errors_into_calls_and_into_what_runs) {
   EXPECT_EQ(outcome.codes, std::vector<int>{7}) << outcome.errors;
 }
 
+TEST(NcclNames, a_communicator_that_is_given_up_while_a_graph_holds_its_operations) {
+  const Outcome outcome = run_world(World::processes, 2, [](Rank& r) {
+    float* const x = r.put(std::vector<float>(8));
+    cudaGraph_t graph = nullptr;
+    CHECK_CUDA(cudaStreamBeginCapture(r.stream, cudaStreamCaptureModeThreadLocal));
+    ncclAllReduce(x, x, 8, ncclFloat32, ncclSum, r.comm, r.stream);
+    CHECK_CUDA(cudaStreamEndCapture(r.stream, &graph));
+    ncclCommAbort(r.comm);
+  });
+  EXPECT_TRUE(has_code(outcome, kViolation)) << outcome.errors;
+  EXPECT_NE(outcome.errors.find("ncclCommAbort: waits for ever for a graph"), std::string::npos) << outcome.errors;
+}
+
 }  // namespace
 }  // namespace dml::emulator

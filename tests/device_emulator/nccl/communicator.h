@@ -67,6 +67,10 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   bool has_async_error() const { return async_error_ != ncclSuccess; }
   const std::string& error_text() const { return error_text_; }
 
+  /// Held by the graphs that captured an operation of it: the library gives a communicator up when they are gone.
+  std::shared_ptr<const void> hold() { return captured_; }
+  bool is_held() const { return captured_.use_count() > 1; }
+
   // Operations are numbered in the order of issue, and take turns.
   std::uint64_t take_turn() { return issued_++; }
   std::uint64_t turn() const { return turn_; }
@@ -109,6 +113,7 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   std::atomic<bool> aborted_{false};
   std::atomic<std::uint64_t> issued_{0}, turn_{0};
   std::string error_text_;
+  std::shared_ptr<const int> captured_ = std::make_shared<int>();
 };
 
 }  // namespace dml::emulator::nccl

@@ -244,6 +244,12 @@ ncclResult_t end_group() {
   return launched == ncclSuccess ? result : launched;
 }
 
+/// The library gives a communicator up when the graphs that captured its operations are gone, and waits for that.
+void check_released(const Communicator& communicator, const char* api) {
+  if (communicator.is_held())
+    violation(std::string(api) + ": waits for ever for a graph that holds operations of the communicator");
+}
+
 /// Until all operations of the communicator are done: the device goes on while it is asked.
 ncclResult_t drain(ncclComm* handle) {
   const auto limit = std::chrono::steady_clock::now() + std::chrono::duration<double>(settings().hang_seconds);
@@ -380,6 +386,7 @@ ncclResult_t ncclCommDestroy(ncclComm_t comm) {
   EMULATOR_ENTRY(ncclResult_t);
   if (comm == nullptr) return ncclSuccess;
   if (const auto error = handles().check(comm, "ncclCommDestroy")) return error;
+  check_released(*comm->communicator, "ncclCommDestroy");
   const ncclResult_t result = comm->communicator->is_aborted() ? ncclSuccess : drain(comm);
   handles().remove(comm);
   return result;
@@ -389,6 +396,7 @@ ncclResult_t ncclCommAbort(ncclComm_t comm) {
   EMULATOR_ENTRY(ncclResult_t);
   if (comm == nullptr) return ncclSuccess;
   if (const auto error = handles().check(comm, "ncclCommAbort")) return error;
+  check_released(*comm->communicator, "ncclCommAbort");
   comm->communicator->abort();
   handles().remove(comm);
   return ncclSuccess;

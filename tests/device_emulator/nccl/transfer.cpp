@@ -169,7 +169,8 @@ ncclResult_t submit(const std::shared_ptr<Communicator>& communicator, std::vect
   Operation operation;
   operation.name = name_of(transfers.front().kind);
   operation.ranges = ranges_of(transfers, communicator->ranks());
-  operation.issue = [communicator, transfers = std::move(transfers)] {
+  const std::shared_ptr<const void> held = is_capturing(stream) ? communicator->hold() : nullptr;
+  operation.issue = [communicator, transfers = std::move(transfers), held] {
     const auto execution = std::make_shared<Execution>(communicator, transfers);
     return emulator::Execution{{}, [execution] { return execution->poll(); }};
   };
