@@ -2,6 +2,7 @@
 
 #include <span>
 #include <stdexcept>
+#include <string>
 
 namespace dml {
 namespace {
@@ -48,6 +49,12 @@ std::int64_t MatMulProblem::num_elements() const {
   std::int64_t result = m * n;
   for (const std::int64_t extent : y_leading) result *= extent;
   return result;
+}
+
+void check_linear(const TensorView& view, const Shape& shape, const char* what) {
+  if (view.shape == shape) return;
+  throw std::invalid_argument("[linear] " + std::string(what) + " is " + view.shape.to_string() + ", wants " +
+                              shape.to_string());
 }
 
 void fail_matmul(const TensorView& y, const TensorView& a, const TensorView& b, const TensorView& bias,

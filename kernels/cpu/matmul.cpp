@@ -7,6 +7,8 @@
 #include <string>
 
 #include "kernels/cpu/dnnl_program.h"
+#include "kernels/reduce.h"
+#include "kernels/unary.h"
 
 namespace dml::cpu {
 namespace {
@@ -119,6 +121,38 @@ std::function<void()> prepare_matmul(TensorView y, TensorView a, TensorView b, T
   } catch (const dnnl::error& error) {
     fail_matmul(y, a, b, bias, error.what());
   }
+}
+
+std::function<void()> prepare_linear_param_grad(TensorView dw, TensorView dbias, TensorView x, TensorView dy,
+                                                const MatMulOptions& options) {
+  check_linear(dbias, {dy.shape.back()}, "dbias");
+  const TensorView& a = options.trans_b ? dy : x;
+  const TensorView& b = options.trans_b ? x : dy;
+  return [product = prepare_matmul(dw, a, b, {}, {.trans_a = true, .accumulate = options.accumulate}),
+          plan = plan_sum_to(dbias.shape, dy.shape), sums = dbias.f32(), rows = dy.f32()] {
+    product();
+    reduce_sum(sums, rows, plan, 1.0);
+  };
+}
+
+std::function<void()> prepare_linear_gelu(TensorView y, TensorView pre, TensorView x, TensorView w, TensorView bias,
+                                          const MatMulOptions& options) {
+  check_linear(y, pre.shape, "y");
+  return [product = prepare_matmul(pre, x, w, bias, {.trans_b = options.trans_b}), to = y.f32(), from = pre.f32(),
+          n = y.num_elements()] {
+    product();
+    unary(UnaryOp::gelu_tanh, to, from, n);
+  };
+}
+
+std::function<void()> prepare_linear_gelu_grad(TensorView dpre, TensorView dy, TensorView w, TensorView pre,
+                                               const MatMulOptions& options) {
+  check_linear(pre, dpre.shape, "pre");
+  return [product = prepare_matmul(dpre, dy, w, {}, {.trans_b = options.trans_b}), gradient = dpre.f32(),
+          at = pre.f32(), n = dpre.num_elements()] {
+    product();
+    unary_grad(InputGradOp::gelu_tanh, gradient, gradient, at, n);
+  };
 }
 
 }  // namespace dml::cpu

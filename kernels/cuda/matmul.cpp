@@ -18,6 +18,8 @@
 #include "kernels/cuda/handles.h"
 #include "kernels/cuda/library.h"
 #include "kernels/error.h"
+#include "kernels/reduce.h"
+#include "kernels/unary.h"
 
 namespace dml::cuda {
 namespace {
@@ -111,11 +113,18 @@ Layout layout_of(const TensorView& view, std::int64_t rows, std::int64_t columns
   return owned;
 }
 
+/// What cublasLt does to sums before it stores them, or beside that.
+struct Epilogue {
+  cublasLtEpilogue_t kind = CUBLASLT_EPILOGUE_DEFAULT;
+  TensorView vector = {};  ///< a bias that is added, or the gradient of one that is written
+  TensorView aux = {};     ///< the operand of GELU, written or read
+};
+
 /// A product that is ready to be put on a queue.
 class Product {
  public:
   Product(const MatMulProblem& problem, const TensorView& y, const TensorView& a, const TensorView& b,
-          const TensorView& bias, const MatMulOptions& options, const Queue& queue);
+          const Epilogue& epilogue, const MatMulOptions& options, const Queue& queue);
 
   /// False where cublasLt has no algorithm for it: it must not run.
   bool is_possible() const { return algorithm_.has_value(); }
@@ -126,7 +135,8 @@ class Product {
   std::vector<std::int64_t> key(const MatMulProblem& problem, const MatMulOptions& options,
                                 const std::array<std::uint32_t, 3>& alignments) const;
 
-  TensorView y_, a_, b_, bias_;
+  TensorView y_, a_, b_;
+  Epilogue epilogue_;
   const Queue* queue_;
   float alpha_, beta_;
   Batches batches_;
@@ -135,7 +145,7 @@ class Product {
   std::optional<cublasLtMatmulAlgo_t> algorithm_;
 };
 
-Descriptor descriptor_of(const TensorView& a, const TensorView& bias, const MatMulOptions& options, bool tf32) {
+Descriptor descriptor_of(const TensorView& a, const Epilogue& epilogue, const MatMulOptions& options, bool tf32) {
   cublasLtMatmulDesc_t descriptor = nullptr;
   const bool rounds = tf32 && a.dtype == DataType::f32;
   DML_CUBLAS_LT(cublasLtMatmulDescCreate, &descriptor, rounds ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F,
@@ -143,25 +153,29 @@ Descriptor descriptor_of(const TensorView& a, const TensorView& bias, const MatM
   Descriptor owned(descriptor);
   set(owned, CUBLASLT_MATMUL_DESC_TRANSA, options.trans_b ? CUBLAS_OP_T : CUBLAS_OP_N);
   set(owned, CUBLASLT_MATMUL_DESC_TRANSB, options.trans_a ? CUBLAS_OP_T : CUBLAS_OP_N);
-  if (bias) {
-    set(owned, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
-    set(owned, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias.data);
-    set(owned, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, static_cast<std::int32_t>(type_of(bias)));
+  if (epilogue.kind != CUBLASLT_EPILOGUE_DEFAULT) set(owned, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue.kind);
+  if (epilogue.vector) {
+    set(owned, CUBLASLT_MATMUL_DESC_BIAS_POINTER, epilogue.vector.data);
+    set(owned, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, static_cast<std::int32_t>(type_of(epilogue.vector)));
+  }
+  if (epilogue.aux) {
+    set(owned, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, epilogue.aux.data);
+    set(owned, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, epilogue.aux.shape.back());
   }
   return owned;
 }
 
 Product::Product(const MatMulProblem& problem, const TensorView& y, const TensorView& a, const TensorView& b,
-                 const TensorView& bias, const MatMulOptions& options, const Queue& queue)
+                 const Epilogue& epilogue, const MatMulOptions& options, const Queue& queue)
     : y_(y),
       a_(a),
       b_(b),
-      bias_(bias),
+      epilogue_(epilogue),
       queue_(&queue),
       alpha_(options.alpha),
       beta_(options.accumulate ? 1.0F : 0.0F),
       batches_(batches_of(problem)),
-      descriptor_(descriptor_of(a, bias, options, queue.tf32)) {
+      descriptor_(descriptor_of(a, epilogue, options, queue.tf32)) {
   const auto [m, n, k] = std::array{problem.m, problem.n, problem.k};
   const auto [count, stride] = std::pair(batches_.count, batches_.stride);
   y_layout_ = layout_of(y, n, m, count, stride.y);
@@ -175,11 +189,14 @@ Product::Product(const MatMulProblem& problem, const TensorView& y, const Tensor
   algorithm_ = entry->second;
 }
 
+/// Up to 16; 0 where there is no such operand.
+std::uint32_t alignment_of(const TensorView& view) {
+  return view ? std::uint32_t{1} << std::countr_zero(reinterpret_cast<std::uintptr_t>(view.data) | 16) : 0;
+}
+
 /// All that the choice of an algorithm depends on.
 std::vector<std::int64_t> Product::key(const MatMulProblem& problem, const MatMulOptions& options,
                                        const std::array<std::uint32_t, 3>& alignments) const {
-  const std::uint32_t bias_alignment =
-      bias_ ? std::uint32_t{1} << std::countr_zero(reinterpret_cast<std::uintptr_t>(bias_.data) | 16) : 0;
   return {problem.m,
           problem.n,
           problem.k,
@@ -192,7 +209,9 @@ std::vector<std::int64_t> Product::key(const MatMulProblem& problem, const MatMu
           options.accumulate ? 1 : 0,
           static_cast<std::int64_t>(a_.dtype),
           static_cast<std::int64_t>(y_.dtype),
-          bias_alignment,
+          epilogue_.kind,
+          alignment_of(epilogue_.vector),
+          alignment_of(epilogue_.aux),
           alignments[0],
           alignments[1],
           alignments[2]};
@@ -244,13 +263,35 @@ void check_types(const TensorView& y, const TensorView& a, const TensorView& b, 
                           bias ? fmt::format(", bias of {}", name_of(bias.dtype)) : ""));
 }
 
+void check_one_type(const TensorView& y, const TensorView& a, const TensorView& b, const TensorView& other) {
+  check_types(y, a, b, other);
+  if (y.dtype != a.dtype) fail_matmul(y, a, b, other, fmt::format("result of {}", name_of(y.dtype)));
+}
+
+/// The product with its epilogue, or null where cublasLt has none or GELU's operand does not lie as it wants it.
+std::function<void()> product_with(const Epilogue& epilogue, const TensorView& y, const TensorView& a,
+                                   const TensorView& b, const MatMulOptions& options, const Queue& queue) {
+  constexpr std::int64_t kAuxUnit = 8;  // elements, of its leading dimension
+  const MatMulProblem problem = plan_matmul(y, a, b, {}, options);
+  const bool has_work = problem.num_elements() > 0 && problem.k > 0 && problem.is_single();
+  if (!has_work || (epilogue.aux && problem.n % kAuxUnit != 0)) return nullptr;
+  const auto product = std::make_shared<Product>(problem, y, a, b, epilogue, options, queue);
+  if (!product->is_possible()) return nullptr;
+  return [product] { product->run(); };
+}
+
+/// make(T{}) for the T that a tensor of this type is stored as.
+template <typename Make>
+std::function<void()> for_storage(DataType type, const Make& make) {
+  return type == DataType::f32 ? make(float{}) : make(bf16{});
+}
+
 std::function<void()> bias_of_rows(const MatMulProblem& problem, const TensorView& y, const TensorView& bias,
                                    bool accumulate, const Queue& queue) {
-  const auto of = [&]<typename T>(T) -> std::function<void()> {
+  return for_storage(y.dtype, [&]<typename T>(T) -> std::function<void()> {
     return [y = y.as<T>(), bias = bias.as<const T>(), rows = problem.num_elements() / problem.n, n = problem.n,
             accumulate, &queue] { put_bias(y, bias, rows, n, 1, accumulate, queue); };
-  };
-  return y.dtype == DataType::f32 ? of(float{}) : of(bf16{});
+  });
 }
 
 [[noreturn]] void fail_without_algorithm(const MatMulProblem& problem, const TensorView& a, const Queue& queue) {
@@ -267,17 +308,67 @@ std::function<void()> prepare_matmul(TensorView y, TensorView a, TensorView b, T
   check_types(y, a, b, bias);
   if (problem.num_elements() == 0) return [] {};
   if (problem.k == 0) return bias_of_rows(problem, y, bias, options.accumulate, queue);
-  auto product = std::make_shared<Product>(problem, y, a, b, bias, options, queue);
+  const Epilogue epilogue = bias ? Epilogue{CUBLASLT_EPILOGUE_BIAS, bias} : Epilogue{};
+  auto product = std::make_shared<Product>(problem, y, a, b, epilogue, options, queue);
   if (product->is_possible()) return [product] { product->run(); };
   if (!bias) fail_without_algorithm(problem, a, queue);
   MatMulOptions onto = options;  // the bias lies in y before
   onto.accumulate = true;
-  product = std::make_shared<Product>(problem, y, a, b, TensorView{}, onto, queue);
+  product = std::make_shared<Product>(problem, y, a, b, Epilogue{}, onto, queue);
   if (!product->is_possible()) fail_without_algorithm(problem, a, queue);
   return [product, put_bias = bias_of_rows(problem, y, bias, options.accumulate, queue)] {
     put_bias();
     product->run();
   };
+}
+
+std::function<void()> prepare_linear_param_grad(TensorView dw, TensorView dbias, TensorView x, TensorView dy,
+                                                const MatMulOptions& options, const Queue& queue) {
+  check_linear(dbias, {dy.shape.back()}, "dbias");
+  check_one_type(dw, x, dy, dbias);
+  const TensorView& a = options.trans_b ? dy : x;
+  const TensorView& b = options.trans_b ? x : dy;
+  const MatMulOptions product{.trans_a = true, .accumulate = options.accumulate};
+  const auto sums_of_rows = options.trans_b ? CUBLASLT_EPILOGUE_BGRADB : CUBLASLT_EPILOGUE_BGRADA;  // its A is our b
+  if (auto whole = product_with({sums_of_rows, dbias}, dw, a, b, product, queue)) return whole;
+  return for_storage(dy.dtype, [&]<typename T>(T) -> std::function<void()> {
+    return [multiply = prepare_matmul(dw, a, b, {}, product, queue), plan = plan_sum_to(dbias.shape, dy.shape),
+            sums = dbias.as<T>(), rows = dy.as<const T>(), &queue] {
+      multiply();
+      reduce_sum(sums, rows, plan, 1.0, queue);
+    };
+  });
+}
+
+std::function<void()> prepare_linear_gelu(TensorView y, TensorView pre, TensorView x, TensorView w, TensorView bias,
+                                          const MatMulOptions& options, const Queue& queue) {
+  check_linear(y, pre.shape, "y");
+  check_linear(bias, {pre.shape.back()}, "bias");
+  check_one_type(y, x, w, bias);
+  const MatMulOptions product{.trans_b = options.trans_b};
+  if (auto whole = product_with({CUBLASLT_EPILOGUE_GELU_AUX_BIAS, bias, pre}, y, x, w, product, queue)) return whole;
+  return for_storage(y.dtype, [&]<typename T>(T) -> std::function<void()> {
+    return [multiply = prepare_matmul(pre, x, w, bias, product, queue), to = y.as<T>(), from = pre.as<const T>(),
+            n = y.num_elements(), &queue] {
+      multiply();
+      unary(UnaryOp::gelu_tanh, to, from, n, queue);
+    };
+  });
+}
+
+std::function<void()> prepare_linear_gelu_grad(TensorView dpre, TensorView dy, TensorView w, TensorView pre,
+                                               const MatMulOptions& options, const Queue& queue) {
+  check_linear(pre, dpre.shape, "pre");
+  check_one_type(dpre, dy, w, pre);
+  const MatMulOptions product{.trans_b = options.trans_b};
+  if (auto whole = product_with({CUBLASLT_EPILOGUE_DGELU, {}, pre}, dpre, dy, w, product, queue)) return whole;
+  return for_storage(dpre.dtype, [&]<typename T>(T) -> std::function<void()> {
+    return [multiply = prepare_matmul(dpre, dy, w, {}, product, queue), gradient = dpre.as<T>(), at = pre.as<const T>(),
+            n = dpre.num_elements(), &queue] {
+      multiply();
+      unary_grad(InputGradOp::gelu_tanh, gradient, gradient, at, n, queue);
+    };
+  });
 }
 
 }  // namespace dml::cuda

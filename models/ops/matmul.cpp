@@ -1,4 +1,5 @@
-// MatMul. Its gradients are MatMul nodes again, with transpose flags: no transposed copy is ever made.
+// MatMul. Its gradients are MatMul nodes again, with transpose flags: no transposed copy is ever made. And products
+// that do more, which only parallel/tensor/epilogues.h makes.
 #include "models/ops/families.h"
 #include "models/ops/rules.h"
 
@@ -103,8 +104,68 @@ void gradient(GradientBuilder& builder, const Node& node) {
   if (rules::has_input(node, 2) && builder.wanted[2]) builder.input_grads[2] = builder.reduced_to(dy, 2);
 }
 
+// x[R, K] and dy[R, N] of y = x w + b.
+Outputs infer_param_grad(const Graph& graph, const Node& node) {
+  const Value& x = rules::input(graph, node, 0);
+  const Shape& dy = rules::shape(graph, node, 1);
+  rules::require_float(graph, node, 0);
+  rules::require_type(graph, node, 1, x.dtype);
+  if (x.shape.rank() != 2 || dy.rank() != 2 || x.shape[0] != dy[0])
+    rules::fail(node, "x is " + x.shape.to_string() + ", dy is " + dy.to_string() + ", wants matrices of as many rows");
+  const bool trans_b = node.attrs.integer("trans_b") != 0;
+  return {{x.dtype, trans_b ? Shape{dy[1], x.shape[1]} : Shape{x.shape[1], dy[1]}}, {x.dtype, Shape{dy[1]}}};
+}
+
+/// y as x w, which is [.., R, N], with a matrix w.
+Outputs infer_linear(const Graph& graph, const Node& node) {
+  if (rules::shape(graph, node, 1).rank() != 2) rules::fail(node, "w is " + rules::shape(graph, node, 1).to_string());
+  return infer(graph, node);
+}
+
+Outputs infer_linear_gelu(const Graph& graph, const Node& node) {
+  const TypedShape y = infer_linear(graph, node).front();
+  return {y, y};
+}
+
+Outputs infer_linear_gelu_grad(const Graph& graph, const Node& node) {
+  Node product = node;
+  product.inputs.pop_back();
+  Outputs dpre = infer_linear(graph, product);
+  if (rules::shape(graph, node, 2) != dpre[0].shape)
+    rules::fail(node, "pre is " + rules::shape(graph, node, 2).to_string() + ", dy w is " + dpre[0].shape.to_string());
+  return dpre;
+}
+
+/// With what the unary family counts for GELU or its gradient.
+template <int kPerElement>
+double linear_gelu_flops(const Graph& graph, const Node& node) {
+  return flops(graph, node) + kPerElement * static_cast<double>(graph.shape(node.outputs[0]).num_elements());
+}
+
+double param_grad_flops(const Graph& graph, const Node& node) {
+  const auto k = static_cast<double>(rules::shape(graph, node, 0)[1]);
+  return (2 * k + 1) * static_cast<double>(rules::shape(graph, node, 1).num_elements());
+}
+
 constexpr OpDef kOps[] = {
     {.name = "MatMul", .min_inputs = 2, .max_inputs = 3, .infer = infer, .gradient = gradient, .flops = flops},
+    {.name = "LinearGelu",
+     .min_inputs = 3,
+     .max_inputs = 3,
+     .num_outputs = 2,
+     .infer = infer_linear_gelu,
+     .flops = linear_gelu_flops<10>},
+    {.name = "LinearGeluGrad",
+     .min_inputs = 3,
+     .max_inputs = 3,
+     .infer = infer_linear_gelu_grad,
+     .flops = linear_gelu_flops<15>},  // 16, of which the product's rule counts one, as for a bias
+    {.name = "LinearParamGrad",
+     .min_inputs = 2,
+     .max_inputs = 2,
+     .num_outputs = 2,
+     .infer = infer_param_grad,
+     .flops = param_grad_flops},
 };
 
 }  // namespace

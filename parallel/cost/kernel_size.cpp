@@ -15,6 +15,9 @@ struct Share {
 
 // Operations whose loops take the same time as another one's.
 constexpr Share kShared[] = {
+    {"LinearGelu", "MatMul"},
+    {"LinearGeluGrad", "MatMul"},
+    {"LinearParamGrad", "MatMul"},
     {"Sub", "Add"},
     {"Mul", "Add"},
     {"Div", "Add"},
@@ -81,7 +84,7 @@ double bytes_of(const Graph& graph, ValueId id) {
 const Shape& input(const Graph& graph, const Node& node, std::size_t index) { return graph.shape(node.inputs[index]); }
 
 KernelSize product_size(const Graph& graph, const Node& node) {
-  const bool trans_a = node.attrs.integer("trans_a") != 0;
+  const bool trans_a = node.attrs.integer("trans_a") != 0 || node.op->name == "LinearParamGrad";
   const bool trans_b = node.attrs.integer("trans_b") != 0;
   const Shape& a = input(graph, node, 0);
   const Shape& b = input(graph, node, 1);
@@ -151,11 +154,21 @@ std::string_view family_of(std::string_view operation) {
 
 KernelSize kernel_size(const Graph& graph, const Node& node) {
   const std::string_view name = node.op->name;
-  if (name == "MatMul") return product_size(graph, node);
+  if (family_of(name) == "MatMul") return product_size(graph, node);
   if (name.starts_with("Conv")) return convolution_size(graph, node);
   if (name.find("Attention") != std::string_view::npos) return attention_size(graph, node);
   const std::string_view family = family_of(name);
   return is_any_of(family, kOnRows) ? row_size(family, graph, node) : memory_size(family, graph, node);
+}
+
+std::optional<KernelSize> following_loop(const Graph& graph, const Node& node) {
+  const std::string_view name = node.op->name;
+  if (name == "LinearParamGrad")
+    return KernelSize{"SumTo", {bytes_of(graph, node.inputs[1]) + bytes_of(graph, node.outputs[1])}, 1};
+  const double bytes = bytes_of(graph, node.outputs[0]);
+  if (name == "LinearGelu") return KernelSize{"Gelu", {2 * bytes}, 1};
+  if (name == "LinearGeluGrad") return KernelSize{"GeluGrad", {3 * bytes}, 1};
+  return std::nullopt;
 }
 
 }  // namespace dml

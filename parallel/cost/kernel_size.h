@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 namespace dml {
 
 /// - MatMul, MatMul.ta, MatMul.tb (a, b transposed): M, N, K, rows of many matrices against one counted together
+///   So are products with epilogues
 /// - MatMul.batched: matrices, M, N, K
 /// - Conv, Conv.1x1, ConvInputGrad, ...: output pixels of all samples, output channels, products per output element
 /// - Attention, AttentionGrad, packed or not, with .causal: heads of all samples, √(T S), head width
@@ -31,6 +33,8 @@ struct KernelSize {
 /// The family of an operation, without what its node adds to the name.
 std::string_view family_of(std::string_view operation);
 KernelSize kernel_size(const Graph& graph, const Node& node);
+/// Of a product with an epilogue: the loop that a CPU runs behind the product, which kernel_size is of.
+std::optional<KernelSize> following_loop(const Graph& graph, const Node& node);
 
 /// Families of what no node of a graph is; their size is the bytes read and written.
 inline constexpr std::string_view kUpdateFamily = "Update";         ///< AdamW

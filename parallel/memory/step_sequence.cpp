@@ -160,8 +160,9 @@ void StepSequence::wait_for_answered_sends(const Task& received) {
 
 bool StepSequence::writes_gradient(ValueId value) const {
   const Graph& g = graph();
-  const NodeId producer = g.value(value).producer;
-  return in_.map.addend_of(value) != kNone && g.node(producer).op->name == "MatMul" && root(value) == value &&
+  const Node& producer = g.node(g.value(value).producer);
+  const bool accumulates = producer.op->name == "MatMul" || producer.op->name == "LinearParamGrad";
+  return accumulates && value == producer.outputs[0] && in_.map.addend_of(value) != kNone && root(value) == value &&
          readers_[index(value)] == 0;
 }
 
@@ -185,12 +186,11 @@ void StepSequence::append_node(std::int32_t id) {
     slots_.push_back({SlotKind::post, id});
   } else if (writes_gradient(node.outputs[0])) {
     append_addend(id, SlotPart::main, node.outputs[0]);
-    return;
   } else if (!node.op->is_alias) {
     slots_.push_back({SlotKind::launch, id});
   }
   for (const ValueId output : node.outputs) {
-    if (in_.map.addend_of(output) == kNone) continue;
+    if (in_.map.addend_of(output) == kNone || writes_gradient(output)) continue;
     if (is_communication(t)) wait_for(id);
     append_addend(id, SlotPart::add_gradient, output);
   }

@@ -140,7 +140,7 @@ class DivisionProof {
 
   /// What lies between the operations of a node exists inside of it alone.
   void read_parts(const Node& node, NodeId origin) {
-    const std::vector<OperationPart> parts = parts_of(whole_, node, origin);
+    const std::vector<OperationPart> parts = parts_of(whole_, split_.graph, node, origin);
     for (const OperationPart& part : parts) read_operation(part.node, part.origin);
     for (const OperationPart& part : parts) {
       for (const ValueId output : part.node.outputs) {

@@ -14,9 +14,9 @@ struct OperationPart {
   NodeId origin = kNone;
 };
 
-/// The operations that `node`, filed under `origin`, takes together, in the order of computation; those between them
-/// have the values of the whole Graph as outputs. The node alone where it has no epilogue that the whole node lacks, or
-/// where the whole Graph has no such operations.
-std::vector<OperationPart> parts_of(const Graph& whole, const Node& node, NodeId origin);
+/// The operations that `node` of the divided graph, filed under `origin`, takes together, in the order of computation;
+/// those between them have the values of the whole Graph as outputs. The node alone where it has no epilogue that the
+/// whole node lacks, or where the whole Graph has no such operations.
+std::vector<OperationPart> parts_of(const Graph& whole, const Graph& divided, const Node& node, NodeId origin);
 
 }  // namespace dml

@@ -31,16 +31,6 @@ double normal_distribution(double x) { return 0.5 * (1 + std::erf(x / std::numbe
 double tanh_argument(double x) { return std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x); }
 double tanh_argument_slope(double x) { return std::sqrt(2 / std::numbers::pi) * (1 + 3 * 0.044715 * x * x); }
 
-double gelu(double x, bool by_tanh) {
-  return by_tanh ? x / 2 * (1 + std::tanh(tanh_argument(x))) : x * normal_distribution(x);
-}
-
-double gelu_slope(double x, bool by_tanh) {
-  if (!by_tanh) return normal_distribution(x) + x * normal_density(x);
-  const double t = std::tanh(tanh_argument(x));
-  return (1 + t) / 2 + x / 2 * (1 - t * t) * tanh_argument_slope(x);
-}
-
 bool is_by_tanh(const Call& call) { return call.attrs().text("approximate") == "tanh"; }
 
 void gelu_rule(const Call& call) {
@@ -119,6 +109,16 @@ void add_unary(Rules& rules) {
 }
 
 }  // namespace
+
+double gelu(double x, bool by_tanh) {
+  return by_tanh ? x / 2 * (1 + std::tanh(tanh_argument(x))) : x * normal_distribution(x);
+}
+
+double gelu_slope(double x, bool by_tanh) {
+  if (!by_tanh) return normal_distribution(x) + x * normal_density(x);
+  const double t = std::tanh(tanh_argument(x));
+  return (1 + t) / 2 + x / 2 * (1 - t * t) * tanh_argument_slope(x);
+}
 
 void add_elementwise(Rules& rules) {
   add_unary(rules);

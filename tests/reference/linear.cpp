@@ -6,12 +6,12 @@
 namespace dml::reference {
 namespace {
 
-void mat_mul(const Call& call) {
-  const auto& [a, b] = std::tie(call.in[0], call.in[1]);
-  const bool trans_a = call.attrs().integer("trans_a") != 0;
-  const bool trans_b = call.attrs().integer("trans_b") != 0;
+/// finish(index, sum) for every element of op(a) op(b), whose shape is `y`.
+template <typename Finish>
+void for_each_sum(const Shape& y, const Tensor64& a, bool trans_a, const Tensor64& b, bool trans_b,
+                  const Finish& finish) {
   const std::int64_t num_k = a.shape[a.shape.rank() - (trans_a ? 2 : 1)];
-  for_each(call.out[0].shape, [&](const Index& i) {
+  for_each(y, [&](const Index& i) {
     const std::int64_t m = i[i.size() - 2];
     const std::int64_t n = i[i.size() - 1];
     Index in_a = i;
@@ -24,8 +24,36 @@ void mat_mul(const Call& call) {
       in_b[i.size() - 1] = trans_b ? k : n;
       sum += at(a, in_a) * at(b, in_b);
     }
-    at(call.out[0], i) = call.attrs().real("alpha", 1) * sum + (call.has(2) ? at(call.in[2], i) : 0);
+    finish(i, sum);
   });
+}
+
+void mat_mul(const Call& call) {
+  for_each_sum(call.out[0].shape, call.in[0], call.attrs().integer("trans_a") != 0, call.in[1],
+               call.attrs().integer("trans_b") != 0, [&](const Index& i, double sum) {
+                 at(call.out[0], i) = call.attrs().real("alpha", 1) * sum + (call.has(2) ? at(call.in[2], i) : 0);
+               });
+}
+
+void linear_gelu(const Call& call) {
+  for_each_sum(call.out[0].shape, call.in[0], false, call.in[1], call.attrs().integer("trans_b") != 0,
+               [&](const Index& i, double sum) {
+                 at(call.out[1], i) = sum + at(call.in[2], i);
+                 at(call.out[0], i) = gelu(at(call.out[1], i), true);
+               });
+}
+
+void linear_gelu_grad(const Call& call) {
+  for_each_sum(call.out[0].shape, call.in[0], false, call.in[1], call.attrs().integer("trans_b") != 0,
+               [&](const Index& i, double sum) { at(call.out[0], i) = sum * gelu_slope(at(call.in[2], i), true); });
+}
+
+void linear_param_grad(const Call& call) {
+  const auto& [x, dy] = std::tie(call.in[0], call.in[1]);
+  const bool trans_b = call.attrs().integer("trans_b") != 0;
+  for_each_sum(call.out[0].shape, trans_b ? dy : x, true, trans_b ? x : dy, false,
+               [&](const Index& i, double sum) { at(call.out[0], i) = sum; });
+  for_each(dy.shape, [&](const Index& i) { at(call.out[1], i) += at(dy, i); });
 }
 
 Shape spatial_dims(const Shape& shape) { return Shape(std::span(shape.begin() + 2, shape.end())); }
@@ -85,6 +113,9 @@ void conv_weight_grad(const Call& call) {
 
 void add_linear(Rules& rules) {
   rules["MatMul"] = mat_mul;
+  rules["LinearGelu"] = linear_gelu;
+  rules["LinearGeluGrad"] = linear_gelu_grad;
+  rules["LinearParamGrad"] = linear_param_grad;
   rules["Conv"] = conv;
   rules["ConvInputGrad"] = conv_input_grad;
   rules["ConvWeightGrad"] = conv_weight_grad;

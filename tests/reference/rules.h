@@ -41,6 +41,10 @@ void add_selection(Rules& rules);
 void add_attention(Rules& rules);
 void add_loss(Rules& rules);
 
+/// GELU, by the error function or by tanh, and its derivative.
+double gelu(double x, bool by_tanh);
+double gelu_slope(double x, bool by_tanh);
+
 /// The element at `index`, of which the last dims count; a dim of extent 1 is broadcast.
 double& at(Tensor64& tensor, const Index& index);
 double at(const Tensor64& tensor, const Index& index);

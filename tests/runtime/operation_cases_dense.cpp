@@ -36,6 +36,19 @@ OperationCases linear_cases() {
       {"MatMul", {real({3, 4}), real({4, 0})}},
       {"MatMul", {real({130, 300}), real({300, 70})}, {}, {2e-5, 1e-5}},  // above what one thread takes
       {"MatMul", {real({300, 130}), real({300, 70})}, trans_a, {2e-5, 1e-5}},
+      {"LinearGelu", {real({2, 9, 31}), real({31, 24}), real({24})}},
+      {"LinearGelu", {real({2, 9, 31}), real({16, 31}), real({16})}, trans_b},
+      {"LinearGelu", {real({0, 4}), real({4, 8}), real({8})}},
+      {"LinearGelu", {real({3, 0}), real({0, 8}), real({8})}},
+      {"LinearGeluGrad", {real({2, 9, 31}), real({31, 24}), real({2, 9, 24}, -3, 3)}},
+      {"LinearGeluGrad", {real({2, 9, 31}), real({16, 31}), real({2, 9, 16}, -3, 3)}, trans_b},
+      {"LinearGeluGrad", {real({130, 300}), real({300, 72}), real({130, 72}, -3, 3)}, {}, {3e-5, 1e-5}},
+      {"LinearParamGrad", {real({300, 20}), real({300, 11})}, {}, {1e-5, 1e-5}},
+      {"LinearParamGrad", {real({300, 20}), real({300, 11})}, trans_b, {1e-5, 1e-5}},
+      {"LinearParamGrad", {real({9, 1}), real({9, 16})}},
+      {"LinearParamGrad", {real({9, 8}), real({9, 5})}, with({{"accumulate", 1}})},
+      {"LinearParamGrad", {real({0, 3}), real({0, 5})}},
+      {"LinearParamGrad", {real({4, 0}), real({4, 5})}},
   };
 }
 

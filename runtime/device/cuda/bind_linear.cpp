@@ -10,6 +10,21 @@ Kernel bind_matmul(const BindArgs& args) {
                         args.queue);
 }
 
+Kernel bind_linear_param_grad(const BindArgs& args) {
+  return prepare_linear_param_grad(args.out[0], args.out[1], args.in[0], args.in[1], matmul_options(args.node.attrs),
+                                   args.queue);
+}
+
+Kernel bind_linear_gelu(const BindArgs& args) {
+  return prepare_linear_gelu(args.out[0], args.out[1], args.in[0], args.in[1], args.in[2],
+                             matmul_options(args.node.attrs), args.queue);
+}
+
+Kernel bind_linear_gelu_grad(const BindArgs& args) {
+  return prepare_linear_gelu_grad(args.out[0], args.in[0], args.in[1], args.in[2], matmul_options(args.node.attrs),
+                                  args.queue);
+}
+
 Kernel bind_conv(const BindArgs& args) {
   return prepare_conv(args.out[0], args.in[0], args.in[1], optional_input(args, 2), conv_options(args.node.attrs),
                       args.queue);

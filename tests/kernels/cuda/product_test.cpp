@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "kernels/bf16.h"
 #include "kernels/conv.h"
 #include "kernels/error.h"
@@ -131,6 +133,40 @@ TEST_F(CudaMatMul, SumsOfBf16AreRoundedOnce) {
                        {upload(stored_b), DataType::bf16, b}, {upload(widened(stored_bias)), DataType::f32, bias}, {},
                        queue())();
   expect_near(download(wide, 48), exact, 1e-5, "f32 product of bf16");
+}
+
+// Rows of 12 elements are no operand of cublasLt's GELU: there a kernel of its own follows the product.
+TEST_F(CudaMatMul, GeluEqualsTheCpu) {
+  constexpr std::int64_t kRows = 10, kDepth = 7;
+  for (const std::int64_t width : {16, 12}) {
+    const Shape wide{kRows, width}, narrow{kRows, kDepth}, w{kDepth, width};
+    const std::vector<float> empty(static_cast<std::size_t>(kRows * width));
+    for (const bool wants_pre : {false, true}) {  // the first view is compared
+      const std::vector<Shape> shapes = {wide, wide, narrow, w, Shape{width}};
+      const std::vector<std::vector<float>> values = {empty, empty, normal_floats(kRows * kDepth, 1),
+                                                      normal_floats(kDepth * width, 2), normal_floats(width, 3)};
+      const auto [y, pre] =
+          wants_pre ? std::pair<std::size_t, std::size_t>(1, 0) : std::pair<std::size_t, std::size_t>(0, 1);
+      const auto expected = on_cpu(shapes, values, [&, y = y, pre = pre](const std::vector<TensorView>& v) {
+        return cpu::prepare_linear_gelu(v[y], v[pre], v[2], v[3], v[4], {});
+      });
+      const auto result = on_device(shapes, values, [&, y = y, pre = pre](const std::vector<TensorView>& v) {
+        return cuda::prepare_linear_gelu(v[y], v[pre], v[2], v[3], v[4], {}, queue());
+      });
+      expect_near(result, expected, 1e-5, "GELU of rows of " + std::to_string(width));
+    }
+    const std::vector<Shape> shapes = {wide, narrow, Shape{width, kDepth}, wide};
+    const std::vector<std::vector<float>> values = {empty, normal_floats(kRows * kDepth, 1),
+                                                    normal_floats(kDepth * width, 2), normal_floats(kRows * width, 3)};
+    const MatMulOptions options{.trans_b = true};
+    const auto expected = on_cpu(shapes, values, [&](const std::vector<TensorView>& v) {
+      return cpu::prepare_linear_gelu_grad(v[0], v[1], v[2], v[3], options);
+    });
+    const auto result = on_device(shapes, values, [&](const std::vector<TensorView>& v) {
+      return cuda::prepare_linear_gelu_grad(v[0], v[1], v[2], v[3], options, queue());
+    });
+    expect_near(result, expected, 1e-5, "GELU's gradient of rows of " + std::to_string(width));
+  }
 }
 
 TEST_F(CudaMatMul, AlgorithmsAreAskedForOncePerProduct) {

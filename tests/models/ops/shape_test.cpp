@@ -68,6 +68,13 @@ TEST(Shapes, MatMul) {
       {"MatMul", {{{2, 3}}, {{3, 4}}, {{3}}}, {}, "bias is 3, y is 2x4"},
       {"MatMul", {{{2, 3}}, {{4, 3}}}, {}, "K differs: a is 2x3, b is 4x3"},
       {"MatMul", {{{3}}, {{3, 4}}}, {}, "rank below 2: a is 3"},
+      {"LinearGelu", {{{5, 2, 3}}, {{3, 4}}, {{4}}}, {}, "f32 5x2x4, f32 5x2x4"},
+      {"LinearGelu", {{{5, 2, 3}}, {{5, 3, 4}}, {{4}}}, {}, "w is 5x3x4"},
+      {"LinearGeluGrad", {{{5, 2, 3}}, {{4, 3}}, {{5, 2, 4}}}, with({{"trans_b", i(1)}}), "f32 5x2x4"},
+      {"LinearGeluGrad", {{{2, 3}}, {{3, 4}}, {{2, 3}}}, {}, "pre is 2x3, dy w is 2x4"},
+      {"LinearParamGrad", {{{6, 3}}, {{6, 4}}}, {}, "f32 3x4, f32 4"},
+      {"LinearParamGrad", {{{6, 3}}, {{6, 4}}}, with({{"trans_b", i(1)}}), "f32 4x3, f32 4"},
+      {"LinearParamGrad", {{{6, 3}}, {{5, 4}}}, {}, "wants matrices of as many rows"},
       {"MatMul", {{{5, 2, 3}}, {{4, 3, 4}}}, {}, "shapes differ"},
       {"MatMul", {{{2, 3}}, integers({3, 4})}, {}, "input 1 is i64, wants f32"},
   });

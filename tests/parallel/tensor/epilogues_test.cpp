@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "models/index.h"
+#include "tests/parallel/tensor/lockstep.h"
 #include "tests/parallel/training_graphs.h"
 
 namespace dml::test {
@@ -91,6 +92,61 @@ TEST(Epilogues, AProductThatIsSummedOverRanksStaysApart) {
   EXPECT_EQ(num_biased(alone.graph), 12);  // of each layer: query, key, value, attention out, MLP up and down
   const SplitPlan plan = plan_split(whole, 3, SplitMode::megatron);
   EXPECT_EQ(num_biased(with_epilogues(split_graph(whole, plan, {1, 3}), {}).graph), 8);
+}
+
+/// Loss of gelu(x w + b) v, with w and v stored transposed or not.
+Graph mlp(bool transposed, const char* form) {
+  SmallGraph g;
+  const ValueId x = g.input("x", {2, 3, 5});
+  const auto attrs = transposed ? Attributes().set("trans_b", std::int64_t{1}) : Attributes();
+  const Shape wide = transposed ? Shape{8, 5} : Shape{5, 8};
+  const Shape down = transposed ? Shape{4, 8} : Shape{8, 4};
+  const ValueId pre = g.add("Add", {g.add("MatMul", {x, g.parameter("w", wide)}, attrs), g.parameter("b", {8})});
+  const ValueId h = g.add("Gelu", {pre}, Attributes().set("approximate", std::string(form)));
+  g.graph.output = g.add("Add", {g.add("MatMul", {h, g.parameter("v", down)}, attrs), g.parameter("c", {4})});
+  return with_gradients(std::move(g.graph), "mse");
+}
+
+int count(const Graph& graph, std::string_view operation) {
+  return static_cast<int>(
+      std::ranges::count_if(graph.nodes(), [&](const Node& node) { return node.op->name == operation; }));
+}
+
+TEST(Epilogues, GradientsOfAWeightAndItsBiasAreOneNode) {
+  for (const bool transposed : {false, true}) {
+    const Graph whole = mlp(transposed, "none");
+    const Graph graph = with_epilogues(undivided(whole), {}).graph;
+    EXPECT_EQ(count(graph, "LinearParamGrad"), 2);
+    EXPECT_EQ(count(graph, "SumTo"), 0);
+    for (const auto& [parameter, gradient] : graph.gradient_of) {
+      const Node& node = graph.node(graph.value(gradient).producer);
+      EXPECT_EQ(node.op->name, "LinearParamGrad") << graph.value(parameter).name;
+      EXPECT_EQ(node.attrs.integer("trans_b") != 0, transposed);
+    }
+  }
+}
+
+TEST(Epilogues, GeluByTanhIsComputedByTheProductsBesideIt) {
+  for (const bool transposed : {false, true}) {
+    const Graph graph = with_epilogues(undivided(mlp(transposed, "tanh")), {}).graph;
+    EXPECT_EQ(count(graph, "LinearGelu"), 1);
+    EXPECT_EQ(count(graph, "LinearGeluGrad"), 1);
+    EXPECT_EQ(count(graph, "Gelu") + count(graph, "GeluGrad"), 0);
+  }
+  const Graph by_erf = with_epilogues(undivided(mlp(false, "none")), {}).graph;
+  EXPECT_EQ(count(by_erf, "Gelu") + count(by_erf, "GeluGrad"), 2);
+}
+
+// Values of all nodes, of graphs that split_test.cpp does not make.
+TEST(Epilogues, ComputeWhatTheGraphSays) {
+  for (const bool transposed : {false, true}) {
+    const Graph whole = mlp(transposed, "tanh");
+    const reference::Step step;
+    const Values content = reference::evaluate_graph(whole, random_content(whole, 7), step);
+    for (const SplitMode mode : {SplitMode::gather, SplitMode::megatron}) {
+      for (const int size : {1, 2, 3}) Lockstep(whole, plan_split(whole, size, mode), content, step).expect_equal();
+    }
+  }
 }
 
 }  // namespace

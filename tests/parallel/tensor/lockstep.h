@@ -104,7 +104,7 @@ class Lockstep {
     const SplitGraph& split = graphs[t];
     for (ValueId id = 0; id < split.graph.num_values(); ++id) {
       const Value& value = split.graph.value(id);
-      if (value.producer != kNone) continue;
+      if (value.producer != kNone || value.role == Role::activation) continue;
       const auto whole = id < whole_.num_values() ? content_.find(id) : content_.end();
       if (whole != content_.end()) {
         values[t][id] = part_of(whole->second, split.shards[index(id)].sharding, {static_cast<int>(t), size()});

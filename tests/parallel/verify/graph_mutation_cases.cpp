@@ -157,30 +157,50 @@ std::string wrong_gradient(World& world, Random& random) {
   });
 }
 
-bool has_bias(const SplitGraph&, const Node& node) { return node.op->name == "MatMul" && node.inputs.size() == 3; }
+bool has_epilogue(const Node& node) {
+  return node.op->name.starts_with("Linear") || (node.op->name == "MatMul" && node.inputs.size() == 3);
+}
 
-/// A product with an epilogue does not add its bias.
+/// A product does not add its bias.
 std::string no_bias(World& world, Random& random) {
   return change_graph(world, random, [&](SplitGraph& split) -> std::string {
-    const auto found = pick_node(split, random, has_bias);
+    const auto found = pick_node(split, random, [](const SplitGraph&, const Node& node) {
+      return node.op->name == "MatMul" && node.inputs.size() == 3;
+    });
     if (!found) return "";
     split.graph.node(*found).inputs.pop_back();
     return split.graph.node(*found).name;
   });
 }
 
-/// Two products with epilogues have each other's bias.
-std::string wrong_bias(World& world, Random& random) {
+/// What an epilogue adds, sums or reads beside the product is another value of the same shape.
+std::string wrong_epilogue(World& world, Random& random) {
   return change_graph(world, random, [&](SplitGraph& split) -> std::string {
-    const auto first = pick_node(split, random, has_bias);
-    if (!first) return "";
-    Node& a = split.graph.node(*first);
-    const auto second = pick_node(split, random, [&](const SplitGraph& s, const Node& n) {
-      return has_bias(s, n) && n.inputs[2] != a.inputs[2] && s.graph.shape(n.inputs[2]) == s.graph.shape(a.inputs[2]);
-    });
-    if (!second) return "";
-    std::swap(a.inputs[2], split.graph.node(*second).inputs[2]);
-    return a.name + " and " + split.graph.node(*second).name;
+    Graph& graph = split.graph;
+    const auto found = pick_node(split, random, [](const SplitGraph&, const Node& n) { return has_epilogue(n); });
+    if (!found) return "";
+    ValueId& input = graph.node(*found).inputs.back();
+    std::vector<ValueId> others;
+    for (ValueId id = 0; id < graph.num_values(); ++id) {
+      const Value& value = graph.value(id);
+      const bool is_there = value.producer == kNone ? value.role != Role::activation : value.producer < *found;
+      if (id != input && is_there && value.shape == graph.shape(input)) others.push_back(id);
+    }
+    if (others.empty()) return "";
+    input = one_of(others, random);
+    return graph.node(*found).name + " with " + graph.value(input).name;
+  });
+}
+
+/// An epilogue writes what another node of its kind should.
+std::string wrong_result(World& world, Random& random) {
+  return change_graph(world, random, [&](SplitGraph& split) -> std::string {
+    const NodeWhere has_two = [](const SplitGraph&, const Node& n) { return has_epilogue(n) && n.outputs.size() == 2; };
+    const auto first = pick_node(split, random, has_two);
+    const auto second = pick_node(split, random, has_two);
+    if (!first || *first == *second) return "";
+    std::swap(split.graph.node(*first).outputs[1], split.graph.node(*second).outputs[1]);
+    return split.graph.node(*first).name + " and " + split.graph.node(*second).name;
   });
 }
 
@@ -193,7 +213,8 @@ constexpr Mutation kGraphMutations[] = {
     {"another shard", wrong_shard},
     {"another parameter's gradient", wrong_gradient},
     {"a bias is left out", no_bias},
-    {"another product's bias", wrong_bias},
+    {"an epilogue reads another value", wrong_epilogue},
+    {"epilogues write each other's results", wrong_result},
 };
 
 }  // namespace

@@ -16,6 +16,7 @@ const VerifiedLayout kLayouts[] = {
     {1, 2, 1, 3, "1f1b"},
     {2, 2, 2, 2, "1f1b", "gpt:layers=2,width=12,heads=3,seq=4,vocab=7,tied=1", 7},
     {1, 2, 2, 4, "zb-h1", "gpt:layers=2,width=12,heads=3,seq=4,vocab=7", 6},
+    {1, 1, 2, 2, "1f1b", "fixture:gpt_tiny.ts17", 4},
     {2, 1, 2, 3, "gpipe", "gpt:layers=1,width=12,heads=3,seq=4,vocab=7", 7, SplitMode::gather},
     {1, 2, 1, 4, "interleaved", "gpt:layers=4,width=12,heads=3,seq=4,vocab=7,tied=1", 8},
     {2, 3, 1, 3, "1f1b", "mlp:in=5,hidden=6x7x8,out=4", 9},

@@ -60,6 +60,18 @@ TEST(Verify, AllAxesTogether) {
   }
 }
 
+// Every kind of epilogue, which this model's GELU by tanh has beside the biases and their gradients.
+TEST(Verify, Epilogues) {
+  const char* model = "fixture:gpt_tiny.ts17";
+  for (const Recompute recompute : {Recompute::none, Recompute::full}) {
+    const Techniques techniques{.recompute = recompute};
+    expect_verified({2, 2, 2, 2, "1f1b", model, 8, SplitMode::megatron, true, false, techniques});
+    expect_verified({1, 2, 1, 4, "zb-h1", model, 4, SplitMode::megatron, true, false, techniques});
+    expect_verified({1, 1, 2, 1, "1f1b", model, 2, SplitMode::gather, true, false, techniques});
+  }
+  expect_verified({1, 2, 2, 2, "1f1b", model, 4, SplitMode::megatron, true, false, {.sequence_parallel = true}});
+}
+
 TEST(Verify, PartsOfTheSequence) {
   const char* tied = "gpt:layers=2,width=12,heads=3,seq=4,vocab=7,tied=1";
   const Techniques parts{.sequence_parallel = true};
