@@ -19,7 +19,8 @@ class Fusion {
         stages_(stages),
         matcher_(graph_),
         readers_(graph_.consumers()),
-        is_taken_(index(graph_.num_nodes())) {
+        whole_(split.origin),
+        taken_by_(index(graph_.num_nodes()), kNone) {
     for (NodeId id = 0; id < graph_.num_nodes(); ++id) {
       const Node& node = graph_.node(id);
       if (node.op->name == "SumTo") sums_of_[unshaped(node.inputs[0])].push_back(id);
@@ -37,6 +38,8 @@ class Fusion {
   }
 
  private:
+  bool is_taken(NodeId id) const { return taken_by_[index(id)] != kNone; }
+
   int stage(NodeId id) const { return stages_.empty() ? 0 : stages_[index(split_.origin[index(id)])]; }
 
   bool are_together(NodeId a, NodeId b) const {
@@ -123,8 +126,7 @@ class Fusion {
     for (const NodeId sum : sums->second) {
       const ValueId result = graph_.node(sum).outputs[0];
       const bool fits = graph_.shape(result) == row && graph_.shape(graph_.node(sum).inputs[0]).back() == row[0];
-      if (sum < product && !is_taken_[index(sum)] && fits && !is_read_before(product, result) &&
-          are_together(sum, product))
+      if (sum < product && !is_taken(sum) && fits && !is_read_before(product, result) && are_together(sum, product))
         return sum;
     }
     return kNone;
@@ -144,7 +146,7 @@ class Fusion {
       fused.inputs = {product.inputs[1 - place], product.inputs[place]};
       fused.outputs.push_back(graph_.node(sum).outputs[0]);
       graph_.node(id) = std::move(fused);
-      is_taken_[index(sum)] = true;
+      taken_by_[index(sum)] = id;
       return;
     }
   }
@@ -159,19 +161,38 @@ class Fusion {
   void put(NodeId last, NodeId product, Node fused) {
     graph_.node(last) = std::move(fused);
     split_.origin[index(last)] = split_.origin[index(product)];
-    is_taken_[index(product)] = true;
+    taken_by_[index(product)] = last;
   }
 
   void drop_taken() {
+    renumber_forward();
     std::vector<Node> nodes;
     std::vector<NodeId> origin;
     for (NodeId id = 0; id < graph_.num_nodes(); ++id) {
-      if (is_taken_[index(id)]) continue;
+      if (is_taken(id)) continue;
       nodes.push_back(std::move(graph_.node(id)));
       origin.push_back(split_.origin[index(id)]);
     }
     graph_.set_nodes(std::move(nodes));
     split_.origin = std::move(origin);
+  }
+
+  /// Node::forward is a number of the graph that was divided: it becomes that of the node that computes that one here.
+  void renumber_forward() {
+    std::vector<NodeId> place(whole_.size(), kNone);
+    NodeId count = 0;
+    for (NodeId id = 0; id < graph_.num_nodes(); ++id) {
+      if (!is_taken(id)) place[index(id)] = count++;
+    }
+    for (NodeId id = graph_.num_nodes() - 1; id >= 0; --id) {
+      if (is_taken(id)) place[index(id)] = place[index(taken_by_[index(id)])];
+    }
+    std::map<NodeId, NodeId> of_whole;  // of several, as moves of the result are, the first
+    for (std::size_t id = 0; id < place.size(); ++id) of_whole.emplace(whole_[id], place[id]);
+    for (NodeId id = 0; id < graph_.num_nodes(); ++id) {
+      NodeId& forward = graph_.node(id).forward;
+      if (forward != kNone) forward = of_whole.at(forward);
+    }
   }
 
   SplitGraph& split_;
@@ -180,7 +201,8 @@ class Fusion {
   Matcher matcher_;
   std::vector<std::vector<NodeId>> readers_;        ///< by value
   std::map<ValueId, std::vector<NodeId>> sums_of_;  ///< SumTo nodes by what they sum, under its first shape
-  std::vector<bool> is_taken_;                      ///< by node: another one computes it
+  std::vector<NodeId> whole_;                       ///< by node: its origin before any became one
+  std::vector<NodeId> taken_by_;                    ///< by node: the one behind it that computes it too, or kNone
 };
 
 }  // namespace

@@ -137,6 +137,17 @@ TEST(Epilogues, GeluByTanhIsComputedByTheProductsBesideIt) {
   EXPECT_EQ(count(by_erf, "Gelu") + count(by_erf, "GeluGrad"), 2);
 }
 
+TEST(Epilogues, GradientsNameTheForwardNodeThatTheyDifferentiate) {
+  const Graph graph = with_epilogues(undivided(mlp(false, "tanh")), {}).graph;
+  std::map<std::string, std::string> forward_of;
+  for (const Node& node : graph.nodes()) {
+    if (node.forward != kNone) forward_of[std::string(node.op->name)] = graph.node(node.forward).op->name;
+  }
+  EXPECT_EQ(forward_of.at("MeanSquaredErrorGrad"), "MeanSquaredError");
+  EXPECT_EQ(forward_of.at("LinearGeluGrad"), "MatMul");
+  EXPECT_EQ(forward_of.at("LinearParamGrad"), "LinearGelu");
+}
+
 // Values of all nodes, of graphs that split_test.cpp does not make.
 TEST(Epilogues, ComputeWhatTheGraphSays) {
   for (const bool transposed : {false, true}) {
