@@ -146,7 +146,7 @@ def gpus(doctor, emulator):
     told = {"EMULATOR_FAIL": "cublasLtMatmul:3:skip"}
     expect(doctor.examine("--device", "cuda", environment=environment | told, code=CHECK_FAILED), "error", "kernels")
     told = {"EMULATOR_FAIL": "ncclAllReduce:1:skip"}
-    report = doctor.examine("--device", "cuda", "--deadline", 10, environment=environment | told, code=CHECK_FAILED)
+    report = doctor.examine("--device", "cuda", "--deadline", 40, environment=environment | told, code=CHECK_FAILED)
     expect(report, "error", "nccl")
     assert report["trainings"][0]["layout"].endswith("on processors"), report["trainings"]
     return f"{len(names)} operations on each of {len(report['devices'])} GPUs"
