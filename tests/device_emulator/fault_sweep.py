@@ -89,7 +89,7 @@ class Trainer:
 
     def __init__(self, arguments, training):
         self.environment = sourced("launch/env", "tests/device_emulator/env", build=arguments.build) | {"EMULATOR_HANG_S": "150"}
-        self.at_exit = arguments.build.resolve() / "emulator" / "libdml_emulator_at_exit.so"
+        self.at_exit = arguments.build / "emulator" / "libdml_emulator_at_exit.so"
         d, p, t = arguments.layout.split(",")
         fixture = FIXTURES / f"{training.model}.ts17"
         self.command = [arguments.build / "bin" / "dmltrain", "--model", f"{fixture}.onnx", "--data", f"{fixture}.safetensors"]

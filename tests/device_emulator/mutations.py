@@ -241,7 +241,7 @@ def main():
     mutants = [mutant for mutant in mutants_of(arguments.build, by_site)
                if arguments.only in mutant.what and (by_site[mutant.site] or not arguments.tests)]
     if not mutants:
-        sys.exit(f"no mutant holds '{arguments.only}'")
+        sys.exit(f"no mutant that these tests come to holds '{arguments.only}'")
     mutants = sweep.drawn(mutants, arguments)
     if arguments.list:
         print("\n".join(f"{mutant.site}  {mutant.what}  {len(by_site[mutant.site])} tests" for mutant in mutants))
@@ -258,7 +258,7 @@ def main():
     if arguments.report:
         arguments.report.write_text(report_of(outcomes))
     print(f"{noticed} of {len(outcomes)} noticed")
-    wrong = [] if arguments.only or arguments.draw else list(wrong_excuses(outcomes))
+    wrong = [] if arguments.only or arguments.tests or arguments.draw else list(wrong_excuses(outcomes))
     print("".join(f"{line}\n" for line in wrong), end="")
     known = sum(by is not None or excuse(mutant) is not None for mutant, by in outcomes)
     return 0 if not wrong and known >= arguments.at_least * len(outcomes) else 1
