@@ -38,8 +38,8 @@ CudaDevice::CudaDevice(int ordinal, bool tf32) : ordinal_(ordinal) {
   queue_.workspace_bytes = kWorkspaceBytes;
   fault_.reset(allocate(sizeof(Fault)));
   queue_.fault = reinterpret_cast<Fault*>(fault_.get());
-  const Fault none;
-  upload(queue_.fault, &none, sizeof(none));
+  DML_CUDA(cudaMemcpyAsync(queue_.fault, steps_.front().fault.memory.get(), sizeof(Fault), cudaMemcpyHostToDevice,
+                           queue_.stream));
   handles_ = std::make_unique<Handles>(queue_.stream);
   queue_.handles = handles_.get();
 }

@@ -30,14 +30,16 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode mo
 }
 
 cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* to) {
-  DML_ENTER("cudaStreamEndCapture");
+  const cudaError_t told = dml::emulator::enter("cudaStreamEndCapture");
+  if (told == static_cast<cudaError_t>(dml::emulator::kLeftOut)) return failed(told);
   *to = nullptr;
   CUstream_st* stream = dml::emulator::find_stream(handle);
   if (stream == nullptr) return failed(cudaErrorInvalidResourceHandle);
   const std::shared_ptr<dml::emulator::Capture> capture = stream->capture;
   if (capture == nullptr) return failed(cudaErrorIllegalState);
   if (!capture->is_origin(*stream)) return failed(cudaErrorStreamCaptureUnmatched);
-  const std::string unjoined = capture->finish();
+  const std::string unjoined = capture->finish();  // also where the call fails
+  if (told != cudaSuccess) return failed(told);
   if (!capture->is_valid()) return failed(cudaErrorStreamCaptureInvalidated);
   if (!unjoined.empty()) return failed(cudaErrorStreamCaptureUnjoined);
   *to = new CUgraph_st{std::move(capture->recording())};
