@@ -53,11 +53,11 @@ if(NOT DML_SANITIZE)
     set_tests_properties(parity.emulated.${order} PROPERTIES ENVIRONMENT "${settings}")
   endforeach()
   dml_script_test(parity.emulated_processes emulated_all 7200 ${DML_CORES} ${parity_emulated} --suite gpu_processes)
-  dml_script_test(launch.gpu_errors emulated 600 2 ${DML_PYTHON} tests/launch/gpu_errors.py
+  dml_script_test(launch.gpu_errors emulated 600 2 ${DML_PYTHON} tests/launch/gpu/errors.py
                   --binary $<TARGET_FILE:dmltrain> --emulator ${CMAKE_BINARY_DIR}/emulator)
-  dml_script_test(launch.gpu_steps emulated 600 2 ${DML_PYTHON} tests/launch/gpu_steps.py --binary $<TARGET_FILE:dmltrain>
+  dml_script_test(launch.gpu_steps emulated 600 2 ${DML_PYTHON} tests/launch/gpu/steps.py --binary $<TARGET_FILE:dmltrain>
                   --emulator ${CMAKE_BINARY_DIR}/emulator)
-  dml_script_test(launch.gpu_options emulated 300 2 ${DML_PYTHON} tests/launch/gpu_options.py
+  dml_script_test(launch.gpu_options emulated 300 2 ${DML_PYTHON} tests/launch/gpu/options.py
                   --binary $<TARGET_FILE:dmltrain> --emulator ${CMAKE_BINARY_DIR}/emulator)
   dml_script_test(launch.doctor_gpus emulated 300 2 ${DML_PYTHON} tests/launch/doctor.py --binary $<TARGET_FILE:dmltrain>
                   --emulator ${CMAKE_BINARY_DIR}/emulator)

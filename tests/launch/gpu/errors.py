@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What goes wrong with GPUs is told in one line, with the exit code of its kind, and no rank is left waiting.
 
-    tests/launch/gpu_errors.py --binary build/bin/dmltrain --emulator build/emulator
+    tests/launch/gpu/errors.py --binary build/bin/dmltrain --emulator build/emulator
 
 Runs on the emulated GPU, which is told what to do wrong.
 """
@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "parity"))
+sys.path.append(str(Path(__file__).resolve().parents[2] / "parity"))
 import runner
 
 MODEL = ["--model", runner.FIXTURES / "gpt_tiny.ts17.onnx", "--data", runner.FIXTURES / "gpt_tiny.ts17.safetensors"]

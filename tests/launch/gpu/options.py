@@ -2,7 +2,7 @@
 """Options that change what GPUs are asked for: --tf32 rounds products, which nothing else does, and --gather-parts divides
 the all-gathers behind products.
 
-    tests/launch/gpu_options.py --binary build/bin/dmltrain --emulator build/emulator
+    tests/launch/gpu/options.py --binary build/bin/dmltrain --emulator build/emulator
 
 Runs on the emulated GPU, which counts calls, and those in TF32 apart; it rounds their operands, and ends a process that
 asks for TF32 where it is not allowed.
@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "parity"))
+sys.path.append(str(Path(__file__).resolve().parents[2] / "parity"))
 import runner
 
 STEPS = 3

@@ -2,7 +2,7 @@
 """How the host drives the steps of GPUs: replayed as CUDA graphs they train the same bits; the host waits once a step, for the
 step before; what a step found is acted on all the same; and profilers are told which task is which.
 
-    tests/launch/gpu_steps.py --binary build/bin/dmltrain --emulator build/emulator
+    tests/launch/gpu/steps.py --binary build/bin/dmltrain --emulator build/emulator
 
 Runs on the emulated GPU.
 """
@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "parity"))
+sys.path.append(str(Path(__file__).resolve().parents[2] / "parity"))
 import runner
 
 STEPS = 6
