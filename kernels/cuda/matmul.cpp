@@ -176,8 +176,9 @@ Product::Product(const MatMulProblem& problem, const TensorView& y, const Tensor
       beta_(options.accumulate ? 1.0F : 0.0F),
       batches_(batches_of(problem)),
       descriptor_(descriptor_of(a, epilogue, options, queue.tf32)) {
-  const auto [m, n, k] = std::array{problem.m, problem.n, problem.k};
-  const auto [count, stride] = std::pair(batches_.count, batches_.stride);
+  const std::int64_t m = problem.m, n = problem.n, k = problem.k;
+  const auto count = batches_.count;
+  const auto& stride = batches_.stride;
   y_layout_ = layout_of(y, n, m, count, stride.y);
   a_layout_ = options.trans_a ? layout_of(a, m, k, count, stride.a) : layout_of(a, k, m, count, stride.a);
   b_layout_ = options.trans_b ? layout_of(b, k, n, count, stride.b) : layout_of(b, n, k, count, stride.b);
@@ -245,6 +246,7 @@ const void* at(const TensorView& view, std::int64_t elem) {
 }
 
 void Product::run() const {
+  DML_ASSERT(algorithm_.has_value(), "a product without an algorithm");
   for (const Offsets& call : batches_.calls) {
     void* const y = const_cast<void*>(at(y_, call.y));
     DML_CUBLAS_LT(cublasLtMatmul, queue_->handles->blas(), descriptor_.get(), &alpha_, at(b_, call.b), b_layout_.get(),
