@@ -200,11 +200,11 @@ Transfers probe_transfers(Communicator& world, Device& device, std::chrono::mill
       {CommKind::reduce_scatter, wrong_reduce_scatter},
       {CommKind::broadcast, wrong_broadcast},
       {CommKind::send, wrong_send}};
-  for (const auto& [kind, wrong_elements] : kinds) {
+  for (const auto& probe : kinds) {
     for (const std::int64_t count : {kSmallElems, kLargeElems}) {
-      TransferCheck check{std::string(name_of(kind)), count};
+      TransferCheck check{std::string(name_of(probe.first)), count};
       const bool is_done = succeeds(fmt::format("{} of {} elements", check.operation, count),
-                                    [&] { check.wrong = wrong_elements(between, count); });
+                                    [&] { check.wrong = probe.second(between, count); });
       if (!is_done) return found;
       found.checks.push_back(std::move(check));
     }

@@ -283,10 +283,12 @@ double seconds_of(const Hardware& hardware, const Graph& graph, const Node& node
   const DataType dtype = arithmetic_type(graph, node);
   const KernelTable* const kernel = dtype == DataType::f32 ? find_table(hardware, size.family, mode) : nullptr;
   if (kernel != nullptr && kernel->table.axes.size() == sizes.size()) {
-    const auto behind = following_loop(graph, node);
-    const KernelTable* const loop = behind ? find_table(hardware, behind->family, mode) : nullptr;
-    return measured_seconds(hardware, *kernel, sizes, mode) +
-           (loop == nullptr ? 0 : measured_seconds(hardware, *loop, behind->sizes(), mode));
+    double seconds = measured_seconds(hardware, *kernel, sizes, mode);
+    if (const auto behind = following_loop(graph, node)) {
+      const KernelTable* const loop = find_table(hardware, behind->family, mode);
+      if (loop != nullptr) seconds += measured_seconds(hardware, *loop, behind->sizes(), mode);
+    }
+    return seconds;
   }
   const Cost cost = cost_of(graph, node);
   const double bytes = sizes.size() == 1 ? sizes.front() : cost.bytes;

@@ -60,13 +60,13 @@ struct Share {
   std::vector<LayoutChoice> lacking;  ///< of memory
 };
 
-std::vector<Share> shares_of(std::vector<LayoutChoice> layouts) {
+std::vector<Share> shares_of(std::span<const LayoutChoice> layouts) {
   std::vector<Share> shares;
-  for (LayoutChoice& layout : layouts) {
+  for (const LayoutChoice& layout : layouts) {
     const bool begins = shares.empty() || shares.back().layouts.back().t != layout.t ||
                         shares.back().layouts.back().mode != layout.mode;
     if (begins) shares.emplace_back();
-    shares.back().layouts.push_back(std::move(layout));
+    shares.back().layouts.push_back(layout);
   }
   return shares;
 }
@@ -132,8 +132,7 @@ class Search {
       const auto group = rest.first(static_cast<std::size_t>(other - rest.begin()));
       const bool is_first = rest.size() == space.techniques.size();
       rest = rest.subspan(group.size());
-      if (is_first || rest.empty() || changes_model(group.front()))
-        layouts = price(std::move(layouts), group, rest.empty());
+      if (is_first || rest.empty() || changes_model(group.front())) layouts = price(layouts, group, rest.empty());
     }
     std::stable_sort(result_.ranked.begin(), result_.ranked.end(), [](const RankedLayout& a, const RankedLayout& b) {
       return std::pair(a.estimate.seconds, a.estimate.memory.total()) <
@@ -150,11 +149,12 @@ class Search {
   }
 
   /// What is left for other recomputations.
-  std::vector<LayoutChoice> price(std::vector<LayoutChoice> layouts, std::span<const Techniques> group, bool is_last) {
+  std::vector<LayoutChoice> price(std::span<const LayoutChoice> layouts, std::span<const Techniques> group,
+                                  bool is_last) {
     CutModel model([this, techniques = group.front()](std::int64_t size) { return graphs_.with(techniques, size); },
                    samples_);
     schedules_.begin_model();
-    std::vector<Share> shares = shares_of(std::move(layouts));
+    std::vector<Share> shares = shares_of(layouts);
     for_each_index(shares.size(), threads_, [&](std::size_t i) {
       SharePricer(shares[i], group, is_last, Estimator(model, schedules_, hardware_, options_)).run();
     });

@@ -4,6 +4,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstdlib>
+
 namespace {
 
 constexpr int kViolation = 86;  // ends the process from within the device, whose locks may be held
@@ -18,6 +20,8 @@ constexpr int kViolation = 86;  // ends the process from within the device, whos
 }  // namespace
 
 extern "C" {
-[[noreturn]] void _exit(int code) { end(code); }
-[[noreturn]] void _Exit(int code) noexcept { end(code); }
+// The names of the C library. NOLINTBEGIN(bugprone-reserved-identifier)
+void _exit(int code) { end(code); }
+void _Exit(int code) noexcept { end(code); }
+// NOLINTEND(bugprone-reserved-identifier)
 }

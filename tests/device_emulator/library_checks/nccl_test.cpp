@@ -138,9 +138,8 @@ TEST_P(Nccl, replays_in_a_graph) {
     CHECK_CUDA(cudaStreamEndCapture(r.stream, &graph));
     CHECK_CUDA(cudaGraphInstantiate(&executable, graph, 0));
     for (int launch = 0; launch < 3; ++launch) CHECK_CUDA(cudaGraphLaunch(executable, r.stream));
-    float expected = static_cast<float>(r.ranks * (r.ranks + 1) / 2);
-    expected *= static_cast<float>(r.ranks * r.ranks);
-    CHECK(r.get(x, 1)[0] == expected);
+    const int sum = r.ranks * (r.ranks + 1) / 2;
+    CHECK(r.get(x, 1)[0] == static_cast<float>(sum * r.ranks * r.ranks));
     CHECK_CUDA(cudaGraphExecDestroy(executable));
     CHECK_CUDA(cudaGraphDestroy(graph));
   });

@@ -99,6 +99,7 @@ std::shared_ptr<Communicator> Communicator::split(int color, int key, Options op
 
 /// The group of a split: its ranks by (key, rank), the first of which makes the segment.
 ncclResult_t Communicator::progress_split() {
+  if (!splitting_) return ncclSuccess;
   const auto [turn, color, child] = *splitting_;
   std::vector<std::tuple<int, int>> group;
   for (int peer = 0; peer < ranks_; ++peer) {
@@ -136,9 +137,7 @@ ncclResult_t Communicator::progress() {
   if (origin_) {
     if (const auto state = progress_meeting(Origin(*origin_))) return state;
   }
-  if (splitting_) {
-    if (const auto state = progress_split()) return state;
-  }
+  if (const auto state = progress_split()) return state;
   if (!postponed_.empty()) {
     if (postponed_polls_++ == 0) return ncclInProgress;
     for (const auto& submit : std::exchange(postponed_, {})) {

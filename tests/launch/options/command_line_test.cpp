@@ -358,16 +358,8 @@ TEST_F(ConfigFile, DeepKeysAreRefusedHoweverTheyAreQuoted) {
   for (const std::string& part : parts)
     EXPECT_EQ(error_of(write(key_of(part, 257) + " = 1")), path_ + " line 1" + too_deep);
   // Strings that would go on over the key behind them if their end were taken for something else.
-  const std::string strings[] = {"''",
-                                 "'\"'",
-                                 R"('\')",
-                                 R"("\\")",
-                                 R"("\"")",
-                                 R"("""\"""")"
-                                 "\"\"",
-                                 R"("""a"""")",
-                                 R"("""a""""")",
-                                 "'''a\n''''"};
+  const std::string strings[] = {"''",          "'\"'",         R"('\')",    R"("\\")", R"("\"")", R"("""\"""""")",
+                                 R"("""a"""")", R"("""a""""")", "'''a\n''''"};
   for (const std::string& text : strings) {
     const std::string error = error_of(write("x = [" + text + ", {" + key_of("a", 257) + " = 1}]"));
     EXPECT_TRUE(error.ends_with(too_deep)) << text << ": " << error;

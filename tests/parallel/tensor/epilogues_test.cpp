@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "models/index.h"
 #include "tests/parallel/tensor/lockstep.h"
 #include "tests/parallel/training_graphs.h"

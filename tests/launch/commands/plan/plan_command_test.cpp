@@ -123,9 +123,11 @@ TEST_F(PlanCommand, RefusesWhatMakesNoSense) {
   EXPECT_NE(refusal("--world 4 --schedule gpipe" + rest).find("it has --schedules"), std::string::npos);
   EXPECT_NE(refusal("--world 4 --order tpd" + rest).find("has no use for it"), std::string::npos);
   for (const char* option : {"--isa avx2", "--device cpu", "--deadline 9", "--gather-parts 2", "--shape-link 50,10"}) {
-    const std::string given = std::string("--world 4 ") + option;
-    EXPECT_NE(refusal(given + rest).find("of layouts that are tried"), std::string::npos) << option;
-    EXPECT_NE(refusal(given + " --scaling" + rest).find("of layouts that are tried"), std::string::npos) << option;
+    std::string given = "--world 4 ";
+    given.append(option).append(rest);
+    EXPECT_NE(refusal(given).find("of layouts that are tried"), std::string::npos) << option;
+    given.append(" --scaling");
+    EXPECT_NE(refusal(given).find("of layouts that are tried"), std::string::npos) << option;
   }
   EXPECT_NE(refusal("--world 4 --comm mpi --measure 1" + rest).find("has no use for it"), std::string::npos);
   EXPECT_NE(refusal("--world 4 --memory-limit much" + rest).find("--memory-limit: 'much'"), std::string::npos);
