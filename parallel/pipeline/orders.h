@@ -32,6 +32,9 @@ std::vector<Order> zb_h2_orders(const Pipeline& pipeline);
 std::vector<Order> zb_1p_orders(const Pipeline& pipeline);
 /// The same within the memory of 2p microbatches' activations.
 std::vector<Order> zb_2p_orders(const Pipeline& pipeline);
+/// ScheduleDef::warm_up of the two.
+std::vector<int> zb_1p_warm_up(const Pipeline& pipeline);
+std::vector<int> zb_2p_warm_up(const Pipeline& pipeline);
 /// ZB-V (same, section 7): two chunks in the shape of a V; no bubble where F, B and W take the same, 2p chunks alive.
 std::vector<Order> zb_v_orders(const Pipeline& pipeline);
 /// DualPipe (DeepSeek-V3, 2024): two copies of the model, microbatches enter from both ends; forward and backward of

@@ -89,9 +89,14 @@ constexpr std::array kSchedules{
                 .summary = "the same with a longer warm-up: twice the memory",
                 .orders = zb_h2_orders,
                 .most_alive = h2_alive},
-    ScheduleDef{.name = "zb-1p", .summary = "searched for the given times, in 1f1b's memory", .orders = zb_1p_orders},
-    ScheduleDef{
-        .name = "zb-2p", .summary = "searched for the given times, in twice the memory", .orders = zb_2p_orders},
+    ScheduleDef{.name = "zb-1p",
+                .summary = "searched for the given times, in 1f1b's memory",
+                .orders = zb_1p_orders,
+                .warm_up = zb_1p_warm_up},
+    ScheduleDef{.name = "zb-2p",
+                .summary = "searched for the given times, in twice the memory",
+                .orders = zb_2p_orders,
+                .warm_up = zb_2p_warm_up},
     ScheduleDef{.name = "zb-v",
                 .summary = "two chunks in a V, weight gradients apart",
                 .chunks = 2,
@@ -264,6 +269,18 @@ void validate(std::span<const Order> orders, const Placement& placement, int mic
     }
   }
   replay.check_complete();
+}
+
+std::vector<int> least_alive(const ScheduleDef& schedule, const Pipeline& pipeline) {
+  if (is_searched(schedule)) return schedule.warm_up(pipeline);
+  // Promises are kept to the full where all chunks find microbatches for their warm-up.
+  const int positions = pipeline.placement.num_positions();
+  const bool is_reached = pipeline.placement.num_stages() == positions ||
+                          pipeline.microbatches >= 2 * std::max(positions, pipeline.group);
+  std::vector<int> alive;
+  for (int position = 0; position < positions; ++position)
+    alive.push_back(is_reached ? schedule.most_alive(pipeline, position) : 1);
+  return alive;
 }
 
 int most_alive(const Order& order) {

@@ -65,6 +65,8 @@ struct ScheduleDef {
   /// The most passes of stages at `position` whose forward has begun and whose backward is not over; null where memory
   /// decides.
   int (*most_alive)(const Pipeline& pipeline, int position) = nullptr;
+  /// Of those where memory decides: by position, how many any of their orders has alive before its first backward.
+  std::vector<int> (*warm_up)(const Pipeline& pipeline) = nullptr;
 };
 
 /// Whether the costs of stages decide a schedule's orders.
@@ -80,6 +82,11 @@ const ScheduleDef& find_schedule(std::string_view name);
 /// and phase in order of microbatches (so that transfers of a channel match and gradients are summed alike in every
 /// schedule), and nobody waits for ever, with unbounded channels. `copies` as in ScheduleDef.
 void validate(std::span<const Order> orders, const Placement& placement, int microbatches, int copies = 1);
+
+/// By position: passes that are alive at one time in any order of the schedule for this pipeline. Known without an
+/// order, and mostly what the order has at most; 1 where there are few microbatches for several chunks. Throws
+/// std::invalid_argument where a searched schedule finds no memory for a microbatch.
+std::vector<int> least_alive(const ScheduleDef& schedule, const Pipeline& pipeline);
 
 /// The most forward passes in `order` that have begun and whose backward pass is not over.
 int most_alive(const Order& order);

@@ -58,6 +58,14 @@ class Play {
     }
   }
 
+  /// The forwards of each stage before its first backward, with which a play begins.
+  std::vector<int> begin() {
+    for (int j = 0; j < num_stages(); ++j) run_forward(j);
+    std::vector<int> forwards = forwards_before_first_backward();
+    for (int& count : forwards) ++count;
+    return forwards;
+  }
+
   /// The longest time from a stage's first forward to its last pass.
   double longest() const {
     double result = 0;
@@ -131,14 +139,14 @@ class Play {
 
   /// Forwards until the first backward arrives, as far as memory goes; never more than the stage before has.
   void warm_up() {
-    for (int j = 0; j < num_stages(); ++j) run_forward(j);
-    const std::vector<int> more = forwards_before_first_backward();
+    const std::vector<int> forwards = begin();
     for (int j = 0; j < num_stages(); ++j) {
-      for (int k = 0; k < more[index(j)]; ++k) run_forward(j);
+      while (at(j).forwards() < forwards[index(j)]) run_forward(j);
     }
     for (int j = num_stages() - 1; j >= 0; --j) run_backward(j);
   }
 
+  /// More than the first of each stage.
   std::vector<int> forwards_before_first_backward() {
     std::vector<int> more(stages_.size(), 0);
     double first_backward = stages_.back().end + stages_.back().cost.input_grad;
@@ -238,13 +246,27 @@ void check_room(const Pipeline& pipeline, double limit) {
   }
 }
 
-std::vector<Order> searched_orders(const Pipeline& pipeline, int default_microbatches) {
+double limit_of(const Pipeline& pipeline, int default_microbatches) {
   double limit = pipeline.memory_limit;
   if (limit == 0) {
     for (int stage = 0; stage < pipeline.placement.num_stages(); ++stage)
       limit = std::max(limit, default_microbatches * pipeline.cost(stage).activations);
   }
   check_room(pipeline, limit);
+  return limit;
+}
+
+/// The other choices come after the warm-up.
+std::vector<int> searched_warm_up(const Pipeline& pipeline, int default_microbatches) {
+  const double limit = limit_of(pipeline, default_microbatches);
+  std::vector<int> least = Play(pipeline, limit, {true, true, true}).begin();
+  const std::vector<int> other = Play(pipeline, limit, {false, true, true}).begin();
+  for (std::size_t stage = 0; stage < least.size(); ++stage) least[stage] = std::min(least[stage], other[stage]);
+  return least;
+}
+
+std::vector<Order> searched_orders(const Pipeline& pipeline, int default_microbatches) {
+  const double limit = limit_of(pipeline, default_microbatches);
   std::optional<Play> best;
   for (const bool prompt : {true, false}) {
     for (const bool backward_first : {true, false}) {
@@ -266,6 +288,14 @@ std::vector<Order> zb_1p_orders(const Pipeline& pipeline) {
 
 std::vector<Order> zb_2p_orders(const Pipeline& pipeline) {
   return searched_orders(pipeline, 2 * pipeline.placement.num_positions());
+}
+
+std::vector<int> zb_1p_warm_up(const Pipeline& pipeline) {
+  return searched_warm_up(pipeline, pipeline.placement.num_positions());
+}
+
+std::vector<int> zb_2p_warm_up(const Pipeline& pipeline) {
+  return searched_warm_up(pipeline, 2 * pipeline.placement.num_positions());
 }
 
 }  // namespace dml

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
+#include <limits>
 
 #include "kernels/error.h"
 #include "models/index.h"
@@ -16,7 +16,7 @@ namespace {
 
 constexpr double kF32Bytes = 4;
 constexpr double kGigabyte = 1e9;
-constexpr double kRounding = 1e-12;  // of sums of times
+constexpr double kRounding = 1e-12;  // of sums
 constexpr double kTotalsBytes = 24;  // of the sums over all ranks at the end of a step: three doubles
 
 /// All that the parts of an estimate look at.
@@ -28,7 +28,6 @@ struct Pricing {
   const std::vector<StagePrice>& stages;   ///< of microbatches of mean size
   const std::vector<StagePrice>& largest;  ///< of the largest microbatch
   const std::vector<PositionWeights>& weights;
-  const CachedOrders& schedule;
   Placement placement;
 
   WeightExchange exchange(int position) const { return {hardware, layout, weights[index(position)]}; }
@@ -46,7 +45,10 @@ double message_seconds(const Pricing& pricing) {
   return seconds;
 }
 
-Pipeline pipeline_of(const Pricing& pricing) {
+/// What a pass leaves until its backward pass is over: what was sent stays until its gradient comes back.
+double held_by(const StagePrice& price) { return price.held + price.down_bytes; }
+
+Pipeline pipeline_of(const Pricing& pricing, bool fused) {
   Pipeline pipeline{.placement = pricing.placement, .microbatches = pricing.layout.microbatches};
   for (std::size_t stage = 0; stage < pricing.stages.size(); ++stage) {
     const StagePrice& price = pricing.stages[stage];
@@ -55,8 +57,8 @@ Pipeline pipeline_of(const Pricing& pricing) {
     const double gather = pricing.exchange(pricing.placement.position(static_cast<int>(stage))).gather_of_pass();
     cost.forward = std::max(price.forward, gather);
     cost.input_grad = std::max(price.input_grad, gather);
-    cost.weight_grad = pricing.schedule.fused ? price.backward - price.input_grad : price.weight_grad;
-    cost.activations = most.held + most.down_bytes;  // what was sent stays until its gradient comes back
+    cost.weight_grad = fused ? price.backward - price.input_grad : price.weight_grad;
+    cost.activations = held_by(most);
     cost.weight_inputs = most.held_for_weights;
     pipeline.costs.push_back(cost);
   }
@@ -74,39 +76,47 @@ void add_weights(MemoryUse& memory, const Pricing& pricing, const PositionWeight
   memory.optimizer_states = bytes.optimizer_states;
 }
 
-MemoryUse memory_of(const Pricing& pricing, const Pipeline& pipeline, int position) {
+/// Of a position that keeps `held` bytes of passes, and `working` for the pass that runs.
+MemoryUse memory_of(const Pricing& pricing, int position, double held, double working) {
   MemoryUse memory;
   add_weights(memory, pricing, pricing.weights[index(position)]);
-  memory.activations = peak_memory(pricing.schedule.orders[index(position)], pipeline);
-  double working = 0;
-  for (const int stage : pricing.placement.stages(position)) {
-    const StagePrice& price = pricing.largest[index(stage)];
-    working = std::max(working, pricing.schedule.fused ? price.working : price.working_apart);
+  memory.activations = held + working;
+  for (const int stage : pricing.placement.stages(position))
     memory.inputs += pricing.stages[index(stage)].fed * pricing.layout.microbatches;
-  }
-  memory.activations += working;
   return memory;
 }
 
 /// Of the position that needs most.
-MemoryUse memory_of(const Pricing& pricing) {
-  const Pipeline pipeline = pipeline_of(pricing);
+MemoryUse memory_of(const Pricing& pricing, const CachedOrders& schedule) {
+  const Pipeline pipeline = pipeline_of(pricing, schedule.fused);
   MemoryUse largest;
   for (int position = 0; position < pricing.layout.p; ++position) {
-    const MemoryUse memory = memory_of(pricing, pipeline, position);
+    double working = 0;
+    for (const int stage : pricing.placement.stages(position)) {
+      const StagePrice& price = pricing.largest[index(stage)];
+      working = std::max(working, schedule.fused ? price.working : price.working_apart);
+    }
+    const double held = peak_memory(schedule.orders[index(position)], pipeline);
+    const MemoryUse memory = memory_of(pricing, position, held, working);
     if (memory.total() > largest.total()) largest = memory;
   }
   return largest;
 }
 
-/// More microbatches of a size keep no less: many are refused by the orders of a few, which are soon made. Nothing
-/// where there are few, or where the schedule is searched.
-std::optional<LayoutChoice> with_fewer_microbatches(const LayoutChoice& layout) {
-  constexpr int kPerPosition = 4;
-  if (layout.microbatches <= kPerPosition * layout.p || is_searched(*layout.schedule)) return std::nullopt;
-  LayoutChoice fewer = layout;
-  fewer.microbatches = kPerPosition * layout.p;
-  return fewer;
+/// Bytes that the position that needs most has in any order that keeps so many passes, by position.
+double memory_with(const Pricing& pricing, const std::vector<int>& alive) {
+  double largest = 0;
+  for (int position = 0; position < pricing.layout.p; ++position) {
+    double held = std::numeric_limits<double>::infinity();
+    double working = 0;
+    for (const int stage : pricing.placement.stages(position)) {
+      const StagePrice& price = pricing.largest[index(stage)];
+      held = std::min(held, alive[index(position)] * held_by(price));
+      working = std::max(working, std::min(price.working, price.working_apart));
+    }
+    largest = std::max(largest, memory_of(pricing, position, held, working).total());
+  }
+  return largest * (1 - kRounding);
 }
 
 MovedBytes moved_bytes(const Pricing& pricing) {
@@ -132,12 +142,12 @@ MovedBytes moved_bytes(const Pricing& pricing) {
 /// The end of the step behind the passes: gradient sums, the totals over all ranks, the update.
 class StepEnd {
  public:
-  StepEnd(const Pricing& pricing, const ScheduleTimes& times) : pricing_(pricing) {
+  StepEnd(const Pricing& pricing, const CachedOrders& schedule, const ScheduleTimes& times) : pricing_(pricing) {
     const LayoutChoice& layout = pricing.layout;
     totals_sum_ = seconds_of(pricing.hardware, CommKind::all_reduce, kTotalsBytes, {layout.d * layout.p * layout.t, 1});
     std::size_t first = 0;
     for (int position = 0; position < layout.p; ++position) {
-      const std::size_t num_passes = pricing.schedule.orders[index(position)].size();
+      const std::size_t num_passes = schedule.orders[index(position)].size();
       add(position, times.positions[index(position)], times.actions[first + num_passes - 1]);
       first += num_passes;
     }
@@ -173,10 +183,10 @@ class StepEnd {
   double seconds_ = 0, update_ = 0, compute_ = 0, exposed_ = 0;
 };
 
-void estimate_time(StepEstimate& estimate, const Pricing& pricing, const Pipeline& pipeline) {
+void estimate_time(StepEstimate& estimate, const Pricing& pricing, const CachedOrders& schedule) {
   const LayoutChoice& layout = pricing.layout;
-  const ScheduleTimes times = simulate(pricing.schedule.orders, pipeline);
-  const StepEnd end(pricing, times);
+  const ScheduleTimes times = simulate(schedule.orders, pipeline_of(pricing, schedule.fused));
+  const StepEnd end(pricing, schedule, times);
   double busy = 0;
   double compute = end.compute();
   for (const PositionTimes& position : times.positions) busy += position.busy / layout.p;
@@ -249,17 +259,28 @@ void Estimator::check_memory(double bytes, std::string_view what) const {
                                                        options_.memory_limit / kGigabyte));
 }
 
-/// A microbatch that is too large alone is refused by smaller ones, without a graph of its size.
-void Estimator::check_held(const LayoutChoice& layout, const std::vector<PositionWeights>& weights, double samples) {
-  const Placement placement = layout.placement();
-  for (const std::int64_t size : priced_sizes(samples)) {
-    if (options_.memory_limit == 0) return;
-    const auto& stages = divided(layout).stages(layout.num_stages(), static_cast<double>(size));
-    for (int stage = 0; stage < layout.num_stages(); ++stage) {
-      const double elems = weights[index(placement.position(stage))].elems;
-      check_memory(weights_of(layout, elems) + stages[index(stage)].held, "at least ");
-    }
-  }
+/// Before there is an order, which takes longer to make: smaller microbatches first, so that most need no graph of
+/// their own size.
+void Estimator::check_least(const LayoutChoice& layout, const std::vector<PositionWeights>& weights, double samples) {
+  if (options_.memory_limit == 0) return;
+  const std::vector<int> alive = least_alive(*layout.schedule, {.placement = layout.placement(),
+                                                                .microbatches = layout.microbatches,
+                                                                .costs = model_.cut(layout.num_stages()).costs});
+  const auto check = [&](double size) {
+    const std::vector<StagePrice>& stages = divided(layout).stages(layout.num_stages(), size);
+    check_memory(memory_with({.layout = layout,
+                              .samples = size,
+                              .options = options_,
+                              .hardware = hardware_,
+                              .stages = stages,
+                              .largest = stages,
+                              .weights = weights,
+                              .placement = layout.placement()},
+                             alive),
+                 "at least ");
+  };
+  for (const std::int64_t size : priced_sizes(samples)) check(static_cast<double>(size));
+  check(samples);
 }
 
 double Estimator::weights_of(const LayoutChoice& layout, double elems) const {
@@ -271,33 +292,24 @@ StepEstimate Estimator::estimate(const LayoutChoice& layout) {
   const std::vector<PositionWeights>& position_weights = weights(layout);
   const std::int64_t samples = (options_.batch + layout.d - 1) / layout.d;  // of the largest replica
   const double mean = static_cast<double>(samples) / layout.microbatches;
-  check_held(layout, position_weights, mean);  // before the orders are made, which takes longer
-  const auto pricing_of = [&](const LayoutChoice& priced, const CachedOrders& schedule) {
-    return Pricing{.layout = priced,
-                   .samples = mean,
-                   .options = options_,
-                   .hardware = hardware_,
-                   .stages = divided(layout).stages(layout.num_stages(), mean),
-                   .largest = divided(layout).stages(layout.num_stages(), std::ceil(mean)),
-                   .weights = position_weights,
-                   .schedule = schedule,
-                   .placement = layout.placement()};
-  };
-  const std::vector<StageCost>& costs = model_.cut(layout.num_stages()).costs;
-  if (const std::optional<LayoutChoice> fewer = with_fewer_microbatches(layout)) {
-    const CachedOrders& schedule = schedules_.orders(*fewer, costs);
-    if (schedule.refusal.empty()) check_memory(memory_of(pricing_of(*fewer, schedule)).total(), "at least ");
-  }
-  const CachedOrders& schedule = schedules_.orders(layout, costs);
+  check_least(layout, position_weights, mean);
+  const Pricing pricing{.layout = layout,
+                        .samples = mean,
+                        .options = options_,
+                        .hardware = hardware_,
+                        .stages = divided(layout).stages(layout.num_stages(), mean),
+                        .largest = divided(layout).stages(layout.num_stages(), std::ceil(mean)),
+                        .weights = position_weights,
+                        .placement = layout.placement()};
+  const CachedOrders& schedule = schedules_.orders(layout, model_.cut(layout.num_stages()).costs);
   if (!schedule.refusal.empty()) throw ImpossibleLayout(Obstacle::schedule, schedule.refusal);
+  StepEstimate estimate;
+  estimate.memory = memory_of(pricing, schedule);
+  check_memory(estimate.memory.total(), "");
   if (const ScheduleDef& first = seen_.first_with(layout, schedule); &first != layout.schedule)
     throw ImpossibleLayout(Obstacle::duplicate, fmt::format("the order of {}", first.name));
-  const Pricing pricing = pricing_of(layout, schedule);
-  StepEstimate estimate;
-  estimate.memory = memory_of(pricing);
-  check_memory(estimate.memory.total(), "");
   estimate.moved = moved_bytes(pricing);
-  estimate_time(estimate, pricing, pipeline_of(pricing));
+  estimate_time(estimate, pricing, schedule);
   return estimate;
 }
 

@@ -83,7 +83,7 @@ class Estimator {
   void check_batch(const LayoutChoice& layout) const;
   DividedPrices& divided(const LayoutChoice& layout);
   const std::vector<PositionWeights>& weights(const LayoutChoice& layout);
-  void check_held(const LayoutChoice& layout, const std::vector<PositionWeights>& weights, double samples);
+  void check_least(const LayoutChoice& layout, const std::vector<PositionWeights>& weights, double samples);
   double weights_of(const LayoutChoice& layout, double elems) const;
   void check_memory(double bytes, std::string_view what) const;
 

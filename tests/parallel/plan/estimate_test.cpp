@@ -156,6 +156,16 @@ TEST_P(EstimateOfLayout, HoldsTheFlatBuffersOfItsRanks) {
   EXPECT_EQ(memory.parameters, expected);
 }
 
+// What is refused before its order is made would be refused by it.
+TEST_P(EstimateOfLayout, FitsInItsOwnMemoryAndInNoLess) {
+  EstimatedWorld world(GetParam());
+  const double needed = world.estimate().memory.total();
+  world.options().memory_limit = needed;
+  EXPECT_NO_THROW(world.estimate());
+  world.options().memory_limit = needed * 0.999;
+  EXPECT_THROW(world.estimate(), ImpossibleLayout);
+}
+
 TEST_P(EstimateOfLayout, DividesTheStepExactly) {
   for (const bool clips : {false, true}) {
     const StepEstimate estimate = EstimatedWorld(GetParam(), clips).estimate();
