@@ -75,6 +75,7 @@ struct Value {
   Role role = Role::activation;
   NodeId producer = kNone;
   std::shared_ptr<const TensorSource> source;  ///< of parameters, states and constants
+  std::int64_t num_bytes() const { return shape.num_elements() * static_cast<std::int64_t>(size_of(dtype)); }
 };
 
 enum class Phase : std::uint8_t { forward, input_grad, weight_grad, recompute, update };

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <optional>
 
 #include "kernels/error.h"
 #include "models/index.h"
@@ -54,6 +53,8 @@ class Builder {
       for (std::size_t bucket = 0; bucket < in_.layout.buckets.size(); ++bucket) sum_shared(static_cast<int>(bucket));
     }
     end_step();
+    result_.tasks.shrink_to_fit();
+    result_.deps.shrink_to_fit();
     return std::move(result_);
   }
 
@@ -91,7 +92,18 @@ class Builder {
   bool is_mine(NodeId node) const { return in_.placement.position(in_.stages[index(node)]) == at_.p; }
 
   TaskId id_of(Phase phase, std::int32_t operation, int microbatch, int stage) const {
-    return {phase, operation, microbatch, static_cast<std::int16_t>(stage), at_.d, static_cast<std::int16_t>(at_.t)};
+    return {phase, operation, microbatch, static_cast<std::int16_t>(stage), static_cast<std::int16_t>(at_.t), at_.d};
+  }
+
+  std::int32_t add_work(const Work& work) {
+    result_.works.push_back(work);
+    return static_cast<std::int32_t>(result_.works.size()) - 1;
+  }
+
+  /// Of a task that has its work to itself.
+  std::int32_t append(Task task, const Work& work, std::vector<std::int32_t> deps) {
+    task.work = add_work(work);
+    return append(task, std::move(deps));
   }
 
   std::int32_t append(Task task, std::vector<std::int32_t> deps) {
@@ -105,7 +117,7 @@ class Builder {
     return static_cast<std::int32_t>(result_.tasks.size()) - 1;
   }
 
-  Task transfer(TaskKind kind, const Action& action, ValueId value, int other_stage) const {
+  Task transfer(TaskKind kind, const Action& action, ValueId value, int other_stage) {
     Task task;
     task.id = id_of(action.phase, numbers_.transfer(value), action.microbatch, action.stage);
     task.kind = kind;
@@ -116,8 +128,10 @@ class Builder {
     // One channel per boundary and direction: transfers on it keep the order of the passes.
     const int from = kind == TaskKind::send ? action.stage : other_stage;
     task.channel = 2 * from + (action.phase == Phase::forward ? 0 : 1);
-    const Value& v = graph(action.microbatch).value(value);
-    task.bytes = v.shape.num_elements() * static_cast<std::int64_t>(size_of(v.dtype));
+    const Graph& g = graph(action.microbatch);
+    std::int32_t& work = works_of(g).values[index(value)];
+    if (work == kNone) work = add_work({.bytes = g.value(value).num_bytes()});
+    task.work = work;
     return task;
   }
 
@@ -174,14 +188,8 @@ class Builder {
     task.id = id_of(node.phase, id, action.microbatch, action.stage);
     task.node = id;
     task.kind = task_kind_of(node);
-    if (is_collective(task.kind)) {
-      task.queue = QueueId::tensor_comm;
-      task.bytes = collective_bytes(g, node);
-    } else {
-      const Cost& cost = cost_of_node(g, id);
-      task.flops = cost.flops;
-      task.bytes = static_cast<std::int64_t>(cost.bytes);
-    }
+    if (is_collective(task.kind)) task.queue = QueueId::tensor_comm;
+    task.work = work_of_node(g, id);
     const std::int32_t made = append(task, std::move(deps));
     for (const ValueId output : node.outputs) {
       maker(output, action.microbatch) = made;
@@ -189,13 +197,30 @@ class Builder {
     }
   }
 
+  /// Places in the works, or kNone.
+  struct Works {
+    std::vector<std::int32_t> nodes, values;
+  };
+
   /// Microbatches of the same size have the same graph.
-  const Cost& cost_of_node(const Graph& g, NodeId id) {
-    std::vector<std::optional<Cost>>& costs = costs_[&g];
-    if (costs.empty()) costs.resize(index(numbers_.num_nodes));
-    std::optional<Cost>& cost = costs[index(id)];
-    if (!cost) cost = cost_of(g, g.node(id));
-    return *cost;
+  Works& works_of(const Graph& g) {
+    Works& works = works_[&g];
+    works.nodes.resize(index(numbers_.num_nodes), kNone);
+    works.values.resize(index(numbers_.num_values), kNone);
+    return works;
+  }
+
+  std::int32_t work_of_node(const Graph& g, NodeId id) {
+    std::int32_t& work = works_of(g).nodes[index(id)];
+    if (work != kNone) return work;
+    const Node& node = g.node(id);
+    if (is_collective(task_kind_of(node))) {
+      work = add_work({.bytes = collective_bytes(g, node)});
+    } else {
+      const Cost cost = cost_of(g, node);
+      work = add_work({.bytes = static_cast<std::int64_t>(cost.bytes), .flops = cost.flops});
+    }
+    return work;
   }
 
   void finish_addend(ValueId parameter, std::int32_t made, int microbatch) {
@@ -223,17 +248,19 @@ class Builder {
     task.kind = scatters ? TaskKind::reduce_scatter : TaskKind::all_reduce;
     task.queue = QueueId::data_comm;
     task.axis = axis;
-    task.begin = b.begin;
-    task.count = b.count;
-    task.bytes = b.count * 4;
     return task;
+  }
+
+  Work work_of_sum(int bucket) const {
+    const Bucket& b = in_.layout.buckets[index(bucket)];
+    return {.bytes = b.count * kF32Bytes, .begin = b.begin, .count = b.count};
   }
 
   void sum_over_replicas(int bucket, std::vector<std::int32_t> deps, int microbatch) {
     if (in_.mesh.d() > 1) {
       Task sum = gradient_sum(bucket, Axis::data, numbers_.bucket_sum(bucket));
       sum.id.microbatch = microbatch;
-      deps = {append(sum, std::move(deps))};
+      deps = {append(sum, work_of_sum(bucket), std::move(deps))};
     }
     complete_.insert(complete_.end(), deps.begin(), deps.end());
   }
@@ -243,8 +270,7 @@ class Builder {
     const int stage = in_.placement.stages(at_.p).front();
     Task totals;
     totals.id = id_of(Phase::update, numbers_.totals(), 0, stage);
-    totals.bytes = own_count() * kF32Bytes;
-    std::vector<std::int32_t> deps{append(totals, complete_)};
+    std::vector<std::int32_t> deps{append(totals, {.bytes = own_count() * kF32Bytes}, complete_)};
     Task sum = totals;
     sum.id.operation = numbers_.totals_sum();
     sum.kind = TaskKind::all_reduce;
@@ -252,17 +278,15 @@ class Builder {
     sum.axis = Axis::world;
     // Loss, correct samples, and a square norm for each parameter.
     const auto numbers = 2 + graph(0).gradient_of.size();
-    sum.bytes = static_cast<std::int64_t>(numbers * sizeof(double));
-    deps.push_back(append(sum, deps));
+    deps.push_back(append(sum, {.bytes = static_cast<std::int64_t>(numbers * sizeof(double))}, deps));
     if (in_.forward_only) return;
     if (!in_.clips) deps.pop_back();
     Task update;
     update.id = id_of(Phase::update, numbers_.update(), 0, stage);
     update.kind = TaskKind::update;
-    update.begin = in_.techniques.shares_states() ? part_begin(in_.layout.size, in_.mesh.d(), at_.d) : 0;
-    update.count = own_count();
-    update.bytes = update.count * kF32Bytes;
-    const std::int32_t updated = append(update, deps);
+    const std::int64_t begin = in_.techniques.shares_states() ? part_begin(in_.layout.size, in_.mesh.d(), at_.d) : 0;
+    const std::int32_t updated =
+        append(update, {.bytes = own_count() * kF32Bytes, .begin = begin, .count = own_count()}, deps);
     if (in_.techniques.shares_states() && !in_.techniques.shares_parameters())
       gather(id_of(Phase::update, 0, 0, stage), in_.layout.segments, {updated});
   }
@@ -281,9 +305,10 @@ class Builder {
     task.kind = TaskKind::all_gather;
     task.queue = QueueId::data_comm;
     task.axis = Axis::data;
-    for (const Segment& segment : segments) task.count += segment.count;
-    task.bytes = task.count * static_cast<std::int64_t>(size_of(in_.techniques.dtype));
-    return append(task, std::move(deps));
+    std::int64_t count = 0;
+    for (const Segment& segment : segments) count += segment.count;
+    const auto bytes = count * static_cast<std::int64_t>(size_of(in_.techniques.dtype));
+    return append(task, {.bytes = bytes, .count = count}, std::move(deps));
   }
 
   /// Those of a pass, while the pass before it runs: the task, or -1 where a pass needs none.
@@ -306,7 +331,7 @@ class Builder {
     const std::int32_t number = numbers_.shared_sum(in_.layout.segments[index(b.first_segment)].value);
     if (elsewhere || b.summed_last) {
       const Axis axis = b.summed_last ? Axis::tensor : Axis::pipeline;
-      deps = {append(gradient_sum(bucket, axis, number), std::move(deps))};
+      deps = {append(gradient_sum(bucket, axis, number), work_of_sum(bucket), std::move(deps))};
     }
     sum_over_replicas(bucket, std::move(deps), 0);
   }
@@ -315,9 +340,9 @@ class Builder {
   const StageMap& map_;
   Coordinate at_;
   OperationNumbers numbers_;
-  std::vector<std::int32_t> place_of_;                              ///< by value: in `makers_`, or -1
-  std::vector<std::int32_t> makers_;                                ///< by place and microbatch
-  std::map<const Graph*, std::vector<std::optional<Cost>>> costs_;  ///< by node
+  std::vector<std::int32_t> place_of_;  ///< by value: in `makers_`, or -1
+  std::vector<std::int32_t> makers_;    ///< by place and microbatch
+  std::map<const Graph*, Works> works_;
   std::vector<std::int32_t> gradient_maker_;  ///< by segment: the task that added to its gradient last
   std::size_t num_rounds_;                    ///< sums of a bucket in a step
   std::vector<int> open_;                     ///< by bucket and round: addends still to come

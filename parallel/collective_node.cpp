@@ -14,7 +14,7 @@ TaskKind task_kind_of(const Node& node) {
 std::int64_t collective_bytes(const Graph& graph, const Node& node) {
   const bool scatters = task_kind_of(node) == TaskKind::reduce_scatter;
   const Value& whole = graph.value(scatters ? node.inputs[0] : node.outputs[0]);
-  return whole.shape.num_elements() * static_cast<std::int64_t>(size_of(whole.dtype));
+  return whole.num_bytes();
 }
 
 }  // namespace dml

@@ -26,13 +26,23 @@ struct TaskId {
   std::int32_t operation = 0;  ///< node of the split graph; beyond them: transfers, buckets, update
   std::int32_t microbatch = 0;
   std::int16_t stage = 0;
-  std::int32_t replica = 0;
   std::int16_t tensor = 0;
+  std::int32_t replica = 0;
   auto operator<=>(const TaskId&) const = default;
   std::string to_string() const;
 };
 
-/// One task of one rank. Flat: lists live in the arrays of the RankTasks that holds it.
+/// What a task computes and moves.
+struct Work {
+  std::int64_t bytes = 0;  ///< read and written, or moved
+  double flops = 0;
+  /// Of gradient collectives and updates: range of the flat buffer. A reduce-scatter leaves each replica what of the
+  /// range it updates; of gathered weights only their count.
+  std::int64_t begin = 0, count = 0;
+};
+
+/// One task of one rank. Flat, and small, as there are millions: lists, and what tasks of several microbatches have
+/// alike, live in the arrays of the RankTasks that holds it.
 struct Task {
   TaskId id;
   TaskKind kind = TaskKind::compute;
@@ -42,11 +52,7 @@ struct Task {
   std::int32_t value = kNone;  ///< of transfers: the value that moves
   std::int32_t peer = -1;      ///< of transfers: world rank
   std::int32_t channel = 0;    ///< of transfers
-  std::int64_t bytes = 0;      ///< read and written, or moved
-  double flops = 0;
-  /// Of gradient collectives and updates: range of the flat buffer. A reduce-scatter leaves each replica what of the
-  /// range it updates; of gathered weights only their count.
-  std::int64_t begin = 0, count = 0;
+  std::int32_t work = 0;       ///< its place in the works
   std::int32_t first_dep = 0, num_deps = 0;
 };
 
@@ -55,9 +61,11 @@ struct RankTasks {
   int rank = 0;
   std::vector<Task> tasks;
   std::vector<std::int32_t> deps;  ///< indices of tasks of the same rank
+  std::vector<Work> works;         ///< one for all tasks of an operation over microbatches of the same size
   std::span<const std::int32_t> deps_of(const Task& task) const {
     return {deps.data() + task.first_dep, static_cast<std::size_t>(task.num_deps)};
   }
+  const Work& work_of(const Task& task) const { return works[static_cast<std::size_t>(task.work)]; }
 };
 
 }  // namespace dml

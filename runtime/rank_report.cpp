@@ -255,6 +255,7 @@ void RankReporter::traced() {
     }
     to_first_rank(world_, rank, tasks.tasks);
     to_first_rank(world_, rank, tasks.deps);
+    to_first_rank(world_, rank, tasks.works);
     to_first_rank(world_, rank, its_spans);
     if (world_.rank() != 0) continue;
     timeline.spans.insert(timeline.spans.end(), its_spans.begin(), its_spans.end());
@@ -262,12 +263,13 @@ void RankReporter::traced() {
   }
   if (observer_ == nullptr) return;
   const Partition& partition = state_.partition();
-  observer_->traced(ranks, timeline, partition.mesh, [&](const RankTasks&, const Task& task) {
+  observer_->traced(ranks, timeline, partition.mesh, [&](const RankTasks& rank, const Task& task) {
     const Graph& graph = partition.split().graph;
     if (task.node != kNone) return graph.node(task.node).name;
     if (task.value != kNone) return std::string(name_of(task.kind)) + " " + graph.value(task.value).name;
     if (task.kind == TaskKind::compute) return std::string("totals");
-    return std::string(name_of(task.kind)) + (task.count > 0 && task.kind != TaskKind::update ? " gradients" : "");
+    return std::string(name_of(task.kind)) +
+           (rank.work_of(task).count > 0 && task.kind != TaskKind::update ? " gradients" : "");
   });
 }
 

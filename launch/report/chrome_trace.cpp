@@ -96,7 +96,8 @@ int ChromeTraceWriter::row_of(int rank, QueueId queue, const Span& span) {
 }
 
 void ChromeTraceWriter::add_slice(const RankTasks& rank, const Task& task, const Span& span, int row) {
-  Json args = {{"id", task.id.to_string()}, {"bytes", task.bytes}, {"flops", task.flops}};
+  const Work& work = rank.work_of(task);
+  Json args = {{"id", task.id.to_string()}, {"bytes", work.bytes}, {"flops", work.flops}};
   if (span.processor >= 0) args["processor_us"] = microseconds(span.processor);
   if (is_transfer(task)) args["peer"] = task.peer;
   emit({{"ph", "X"},

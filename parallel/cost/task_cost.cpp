@@ -24,8 +24,8 @@ CommGroup group_of(const Partition& rank, Axis axis) {
   return {mesh.extent(axis), at(1) - at(0), at(0)};
 }
 
-double seconds_of_communication(const Hardware& hardware, const Partition& rank, const Task& task) {
-  const auto bytes = static_cast<double>(task.bytes);
+double seconds_of_communication(const Hardware& hardware, const Partition& rank, const Work& work, const Task& task) {
+  const auto bytes = static_cast<double>(work.bytes);
   if (task.kind == TaskKind::send) return seconds_of_send(hardware, bytes, rank.rank, task.peer);
   if (task.kind == TaskKind::receive) return seconds_of_send(hardware, bytes, task.peer, rank.rank);
   return seconds_of(hardware, comm_kind_of(task.kind), bytes, group_of(rank, task.axis));
@@ -42,17 +42,17 @@ class TaskPrices {
     const Partition& rank = *rank_of_number_.at(tasks.rank);
     const Task& task = tasks.tasks[i];
     return task.queue == QueueId::compute || task.kind == TaskKind::update
-               ? seconds_of_compute(rank, task)
-               : seconds_of_communication(hardware_, rank, task);
+               ? seconds_of_compute(rank, tasks.work_of(task), task)
+               : seconds_of_communication(hardware_, rank, tasks.work_of(task), task);
   }
 
  private:
-  double seconds_of_compute(const Partition& rank, const Task& task) {
+  double seconds_of_compute(const Partition& rank, const Work& work, const Task& task) {
     const Hardware& device = hardware_.device_of(rank.rank);
     if (task.kind == TaskKind::update) {
-      return seconds_of_update(device, static_cast<double>(task.count), mode_.optimizer_states, mode_.compute);
+      return seconds_of_update(device, static_cast<double>(work.count), mode_.optimizer_states, mode_.compute);
     }
-    if (task.node == kNone) return seconds_of_memory(device, static_cast<double>(task.bytes), mode_.compute);
+    if (task.node == kNone) return seconds_of_memory(device, static_cast<double>(work.bytes), mode_.compute);
     return seconds_of_node(device, rank.by_microbatch[index(task.id.microbatch)]->graph, task.node);
   }
 

@@ -7,10 +7,6 @@
 namespace dml {
 namespace {
 
-std::int64_t bytes_of_buffer(const Value& value) {
-  return value.shape.num_elements() * static_cast<std::int64_t>(size_of(value.dtype));
-}
-
 bool is_fed(const Value& value) { return value.role == Role::input || value.role == Role::label; }
 
 }  // namespace
@@ -68,7 +64,7 @@ void StepMemory::place_fixed() {
 void StepMemory::place_fixed_value(ValueId id) {
   const Value& value = graph(0).value(id);
   const int segment = value.role == Role::parameter ? in_.layout.find(id) : -1;
-  const std::int64_t state = value.role == Role::state ? reserve_fixed(bytes_of_buffer(value)) : 0;
+  const std::int64_t state = value.role == Role::state ? reserve_fixed(value.num_bytes()) : 0;
   for (int m = 0; m < num_microbatches(); ++m) {
     BufferPlace& at = place_to_set(id, m);
     if (segment >= 0) {
@@ -81,7 +77,7 @@ void StepMemory::place_fixed_value(ValueId id) {
       if (twin < m && !is_fed(value)) {
         at = place(id, twin);
       } else {
-        at = {BufferPlace::Kind::fixed, reserve_fixed(bytes_of_buffer(graph(m).value(id)))};
+        at = {BufferPlace::Kind::fixed, reserve_fixed(graph(m).value(id).num_bytes())};
       }
     }
   }
@@ -113,7 +109,7 @@ void StepMemory::touch(ValueId value, int microbatch, std::int32_t position) {
   if (at.kind == BufferPlace::Kind::nowhere) {
     at.kind = BufferPlace::Kind::arena;
     at.lifetime = static_cast<std::int32_t>(lifetimes_.size());
-    lifetimes_.push_back({bytes_of_buffer(graph(microbatch).value(root)), position, position});
+    lifetimes_.push_back({graph(microbatch).value(root).num_bytes(), position, position});
   }
   Lifetime& life = lifetimes_[index(at.lifetime)];
   life.first = std::min(life.first, position);

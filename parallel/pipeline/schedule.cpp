@@ -275,8 +275,8 @@ std::vector<int> least_alive(const ScheduleDef& schedule, const Pipeline& pipeli
   if (is_searched(schedule)) return schedule.warm_up(pipeline);
   // Promises are kept to the full where all chunks find microbatches for their warm-up.
   const int positions = pipeline.placement.num_positions();
-  const bool is_reached = pipeline.placement.num_stages() == positions ||
-                          pipeline.microbatches >= 2 * std::max(positions, pipeline.group);
+  const bool is_reached =
+      pipeline.placement.num_stages() == positions || pipeline.microbatches >= 2 * std::max(positions, pipeline.group);
   std::vector<int> alive;
   for (int position = 0; position < positions; ++position)
     alive.push_back(is_reached ? schedule.most_alive(pipeline, position) : 1);

@@ -8,9 +8,7 @@
 namespace dml {
 namespace {
 
-double bytes_of(const Value& value) {
-  return static_cast<double>(value.shape.num_elements()) * static_cast<double>(size_of(value.dtype));
-}
+double bytes_of(const Value& value) { return static_cast<double>(value.num_bytes()); }
 
 double& time_of(StageCost& cost, Phase phase) {
   if (phase == Phase::forward) return cost.forward;

@@ -183,9 +183,7 @@ class StagePricer {
 
 }  // namespace
 
-double bytes_of(const Value& value) {
-  return static_cast<double>(value.shape.num_elements()) * static_cast<double>(size_of(value.dtype));
-}
+double bytes_of(const Value& value) { return static_cast<double>(value.num_bytes()); }
 
 StagePrice between(const StagePrice& a, const StagePrice& b, double part) {
   StagePrice result;

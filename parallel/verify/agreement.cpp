@@ -38,18 +38,22 @@ std::map<Channel, Transfers> transfers_of(RankSet ranks) {
   return channels;
 }
 
-auto moved(const Task& task) { return std::tuple(task.value, task.id.microbatch, task.id.phase, task.bytes); }
+std::int64_t bytes_of(const Place& place) { return place.rank->tasks.work_of(place.get()).bytes; }
+
+auto moved(const Place& place) {
+  const Task& task = place.get();
+  return std::tuple(task.value, task.id.microbatch, task.id.phase, bytes_of(place));
+}
 
 /// The first difference alone: what follows it is out of step.
 void match(const Channel& channel, const Transfers& transfers, std::vector<Finding>& findings) {
   const auto& [sends, receives] = transfers;
-  const auto [send, receive] =
-      std::mismatch(sends.begin(), sends.end(), receives.begin(), receives.end(),
-                    [](const Place& a, const Place& b) { return moved(a.get()) == moved(b.get()); });
+  const auto [send, receive] = std::mismatch(sends.begin(), sends.end(), receives.begin(), receives.end(),
+                                             [](const Place& a, const Place& b) { return moved(a) == moved(b); });
   if (send != sends.end() && receive != receives.end()) {
     findings.push_back(finding_at(
-        *receive, fmt::format("receives {} bytes on channel {}, rank {} sends {} of {} bytes", receive->get().bytes,
-                              channel.number, channel.from, send->get().id.to_string(), send->get().bytes)));
+        *receive, fmt::format("receives {} bytes on channel {}, rank {} sends {} of {} bytes", bytes_of(*receive),
+                              channel.number, channel.from, send->get().id.to_string(), bytes_of(*send))));
   } else if (send != sends.end()) {
     findings.push_back(
         finding_at(*send, fmt::format("rank {} does not receive it on channel {}", channel.to, channel.number)));
@@ -79,11 +83,12 @@ std::vector<ValueId> parameters_of(const FlatLayout& layout, std::int64_t begin)
 }
 
 Collective collective_of(const Partition& rank, const Task& t) {
-  Collective c{t.kind, t.id.phase, t.id.operation, t.id.microbatch, t.begin, t.count, t.bytes, {}};
+  const Work& work = rank.tasks.work_of(t);
+  Collective c{t.kind, t.id.phase, t.id.operation, t.id.microbatch, work.begin, work.count, work.bytes, {}};
   // Ranks that share weights have them in other places of buffers of other sizes.
   if (t.axis == Axis::pipeline || t.axis == Axis::tensor) c.begin = 0;
   if (t.axis == Axis::world) c.operation = 0;
-  if (t.axis != Axis::world && t.node == kNone) c.parameters = parameters_of(rank.layout, t.begin);
+  if (t.axis != Axis::world && t.node == kNone) c.parameters = parameters_of(rank.layout, work.begin);
   return c;
 }
 

@@ -13,7 +13,7 @@ Group group_of(const Partition& rank, const Task& collective) {
   if (collective.axis == Axis::world) return {};
   Group group{collective.axis, rank.mesh.group_color(rank.rank, collective.axis), {}};
   if (collective.axis != Axis::pipeline) return group;
-  const auto bucket = std::ranges::find(rank.layout.buckets, collective.begin, &Bucket::begin);
+  const auto bucket = std::ranges::find(rank.layout.buckets, rank.tasks.work_of(collective).begin, &Bucket::begin);
   if (bucket != rank.layout.buckets.end()) group.stages = bucket->tied_stages;
   return group;
 }

@@ -173,13 +173,14 @@ void GradientSums::take(std::size_t at, const HappensBefore& before) {
 
 void GradientSums::sum(std::size_t at, const HappensBefore& before) {
   const Task& t = task(at);
-  const auto found = std::ranges::find_if(p_.layout.buckets,
-                                          [&](const Bucket& b) { return b.begin == t.begin && b.count == t.count; });
+  const Work& work = p_.tasks.work_of(t);
+  const auto found = std::ranges::find_if(
+      p_.layout.buckets, [&](const Bucket& b) { return b.begin == work.begin && b.count == work.count; });
   const bool over_replicas = t.axis == Axis::data;
   const bool is_known = found != p_.layout.buckets.end() && !p_.forward_only &&
                         (over_replicas || t.axis == (found->summed_last ? Axis::tensor : Axis::pipeline));
   if (!is_known) {
-    report(at, fmt::format("sums elements {} to {}, which are no bucket", t.begin, t.begin + t.count));
+    report(at, fmt::format("sums elements {} to {}, which are no bucket", work.begin, work.begin + work.count));
     return;
   }
   const auto b = static_cast<int>(found - p_.layout.buckets.begin());
@@ -205,8 +206,9 @@ void GradientSums::check_sum(std::size_t at, int bucket) {
   const Bucket& b = p_.layout.buckets[index(bucket)];
   const std::int32_t number =
       over_replicas ? numbers.bucket_sum(bucket) : numbers.shared_sum(p_.layout.segments[index(b.first_segment)].value);
+  const Work& work = p_.tasks.work_of(t);
   const bool is_this =
-      t.id.operation == number && t.bytes == t.count * 4 && (sums.replicas.size() > 1 || t.id.microbatch == 0);
+      t.id.operation == number && work.bytes == work.count * 4 && (sums.replicas.size() > 1 || t.id.microbatch == 0);
   if (!is_this) report(at, "has the id or the bytes of another sum");
   if (over_replicas ? !has_replicas() : !sums.shared) report(at, "sums what nobody else has a part in");
 }
@@ -251,8 +253,9 @@ void GradientSums::end_step(std::size_t at, const HappensBefore& before) {
   const bool shares = p_.techniques.shares_states();
   const std::int64_t begin = shares ? part_begin(p_.layout.size, p_.mesh.d(), p_.at.d) : 0;
   const std::int64_t count = shares ? part_size(p_.layout.size, p_.mesh.d(), p_.at.d) : p_.layout.size;
-  if (t.begin != begin || t.count != count)
-    report(at, fmt::format("updates elements {} to {} in place of {} to {}", t.begin, t.begin + t.count, begin,
+  const Work& work = p_.tasks.work_of(t);
+  if (work.begin != begin || work.count != count)
+    report(at, fmt::format("updates elements {} to {} in place of {} to {}", work.begin, work.begin + work.count, begin,
                            begin + count));
   expect_whole(at, before);
   if (totals_ < 0 || !before.is_over(totals_)) report(at, "updates before the totals are made");

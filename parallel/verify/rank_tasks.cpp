@@ -14,10 +14,6 @@
 namespace dml {
 namespace {
 
-std::int64_t bytes_of(const Value& value) {
-  return value.shape.num_elements() * static_cast<std::int64_t>(size_of(value.dtype));
-}
-
 class RankProof {
  public:
   RankProof(const Partition& p, bool clips)
@@ -102,8 +98,8 @@ class RankProof {
     expect(id.replica == p_.at.d && id.tensor == p_.at.t, "has the id of another rank");
     const bool sound = id.microbatch >= 0 && index(id.microbatch) < p_.by_microbatch.size() && id.stage >= 0 &&
                        id.stage < p_.placement.num_stages() && task.node < graph_.num_nodes() &&
-                       task.value < graph_.num_values();
-    expect(sound, "is of a microbatch, stage, node or value that there is not");
+                       task.value < graph_.num_values() && task.work >= 0 && index(task.work) < p_.tasks.works.size();
+    expect(sound, "is of a microbatch, stage, node, value or work that there is not");
     return sound;
   }
 
@@ -117,7 +113,7 @@ class RankProof {
     expect(task.queue == (kind == TaskKind::compute ? QueueId::compute : QueueId::tensor_comm), "is in another queue");
     if (kind != TaskKind::compute) {
       expect(task.axis == Axis::tensor, "is on axis {}", letter_of(task.axis));
-      expect(task.bytes == collective_bytes(graph(task.id.microbatch), node), "moves other bytes");
+      expect(p_.tasks.work_of(task).bytes == collective_bytes(graph(task.id.microbatch), node), "moves other bytes");
     }
     expect(last_microbatch_[index(task.node)] < task.id.microbatch,
            "runs {} again, or out of the order of microbatches", node.name);
@@ -177,7 +173,8 @@ class RankProof {
     expect(task.channel == 2 * (sends ? task.id.stage : other) + (forward ? 0 : 1), "is on channel {}", task.channel);
     expect(task.queue == (sends ? QueueId::pipeline_send : QueueId::pipeline_receive), "is in another queue");
     expect(task.id.operation == numbers_.transfer(task.value), "has the id of another transfer");
-    expect(task.bytes == bytes_of(graph(task.id.microbatch).value(task.value)), "moves other bytes");
+    expect(p_.tasks.work_of(task).bytes == graph(task.id.microbatch).value(task.value).num_bytes(),
+           "moves other bytes");
     if (sends) {
       expect_made(task.value, task.id.microbatch, "sends");
     } else {

@@ -16,10 +16,9 @@ namespace dml {
 /// - the flat buffers have a place for every parameter that the rank's stages read, and no place twice;
 /// - every gradient is summed over all addends and microbatches, then once over the positions that share the parameter,
 ///   then once over the replicas, and the totals and the update wait for it; `clips`: the update for the totals, too;
-/// - under ZeRO, the sums over replicas are scattered, from stage 2 on once for every microbatch (of tied weights once
-/// a
-///   step), every replica updates its part, and all parts are gathered: behind the update, or from stage 3 on for every
-///   pass that reads them, before it does.
+/// - under ZeRO, the sums over replicas are scattered, from stage 2 on once for every microbatch (of tied
+///   weights once a step), every replica updates its part, and all parts are gathered: behind the update, or from stage
+///   3 on for every pass that reads them, before it does.
 /// That no other node is missing follows: somebody would read what it makes. Linear in the tasks and nodes, but for the
 /// sort of the ids.
 std::vector<Finding> verify_rank(const Partition& rank, bool clips);

@@ -47,8 +47,10 @@ void WeightGathers::check_range(std::size_t at, int stage) {
     count += segment.count;
   }
   const auto bytes = count * static_cast<std::int64_t>(size_of(p_.techniques.dtype));
-  if (t.begin != 0 || t.count != count || t.bytes != bytes || t.id.operation != operation)
-    report(at, fmt::format("gathers {} elements of {} bytes in place of {} of {}", t.count, t.bytes, count, bytes));
+  const Work& work = p_.tasks.work_of(t);
+  if (work.begin != 0 || work.count != count || work.bytes != bytes || t.id.operation != operation)
+    report(at,
+           fmt::format("gathers {} elements of {} bytes in place of {} of {}", work.count, work.bytes, count, bytes));
 }
 
 void WeightGathers::read(std::size_t at, ValueId parameter, const HappensBefore& before) {

@@ -21,10 +21,6 @@ constexpr std::uint32_t kIntegers = 5;
 /// Sums may cancel, as the gradient of a bias before a softmax does: then what is left is rounding of their terms.
 constexpr double kOfOperands = 0.1;
 
-std::int64_t bytes_of(const Value& value) {
-  return value.shape.num_elements() * static_cast<std::int64_t>(size_of(value.dtype));
-}
-
 /// Memory for every value of a graph on a device, and for what changes from step to step.
 class GraphMemory {
  public:
@@ -32,7 +28,7 @@ class GraphMemory {
     std::int64_t end = aligned_bytes(sizeof(StepState));
     for (const Value& value : graph.values()) {
       offsets_.push_back(end);
-      end += aligned_bytes(bytes_of(value));
+      end += aligned_bytes(value.num_bytes());
     }
     arena_ = Arena(device, end);
     StepState state;

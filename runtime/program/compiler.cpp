@@ -28,7 +28,7 @@ Communicator* Compiler::group_of(const Task& t) const {
   if (t.axis == Axis::tensor) return in_.groups.tensor.get();
   if (t.axis == Axis::data) return in_.groups.data.get();
   for (const Bucket& bucket : in_.layout.buckets) {
-    if (bucket.begin == t.begin) return in_.groups.tied.at(bucket.tied_stages).get();
+    if (bucket.begin == in_.tasks.work_of(t).begin) return in_.groups.tied.at(bucket.tied_stages).get();
   }
   throw InternalError("no group for " + t.id.to_string());
 }

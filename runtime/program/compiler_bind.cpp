@@ -34,7 +34,7 @@ void Compiler::reserve_communication() {
     if (slot.kind == Instruction::Kind::launch) continue;
     const Task& t = task(slot.task);
     Communicator* group = group_of(t);
-    Flight& flight = t.kind == TaskKind::all_reduce ? sums[{group, t.bytes}] : others[group];
+    Flight& flight = t.kind == TaskKind::all_reduce ? sums[{group, in_.tasks.work_of(t).bytes}] : others[group];
     flight.now += slot.kind == Instruction::Kind::post ? 1 : -1;
     flight.most = std::max(flight.most, flight.now);
   }
@@ -127,7 +127,8 @@ std::function<Ticket()> Compiler::post_of(const Task& t, Communicator& group) {
   }
   if (t.axis == Axis::world) return in_.end.post_totals;
   if (t.node == kNone) {
-    const TensorView range{in_.buffers.gradients + t.begin, DataType::f32, Shape{t.count}};
+    const Work& work = in_.tasks.work_of(t);
+    const TensorView range{in_.buffers.gradients + work.begin, DataType::f32, Shape{work.count}};
     return [&group, range] { return group.all_reduce(range); };
   }
   const Node& node = graph(t.id.microbatch).node(t.node);

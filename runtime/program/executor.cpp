@@ -309,7 +309,7 @@ void Executor::account_comm() {
     for (CommTime& time : comm_times_) {
       if (time.kind != task.kind || time.axis != task.axis) continue;
       time.seconds += span.end - span.start;
-      time.bytes += task.bytes;
+      time.bytes += tasks_.work_of(task).bytes;
       ++time.count;
     }
     intervals_.emplace_back(span.start, span.end);

@@ -28,7 +28,7 @@ std::string name_of_group(const FaultScene& scene, const Task& task) {
   if (task.queue == QueueId::tensor_comm) {
     return fmt::format("tensor/d{}/m{}.n{}.{}", id.replica, id.microbatch, id.operation, scene.node(task).name);
   }
-  const std::string& bucket = bucket_name(scene, task.begin);
+  const std::string& bucket = bucket_name(scene, scene.inputs.tasks.work_of(task).begin);
   if (task.axis == Axis::pipeline) return fmt::format("tied/d{}.t{}/{}", id.replica, id.tensor, bucket);
   return fmt::format("data/p{}.t{}/{}", scene.inputs.own_stages.front(), id.tensor, bucket);
 }

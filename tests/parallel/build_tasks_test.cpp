@@ -59,7 +59,7 @@ std::map<Channel, std::vector<Transfer>> transfers(const std::vector<Partition>&
       if (task.kind != kind) continue;
       const Channel channel = kind == TaskKind::send ? Channel{rank.rank, task.peer, task.channel}
                                                      : Channel{task.peer, rank.rank, task.channel};
-      result[channel].emplace_back(task.value, task.id.microbatch, task.bytes);
+      result[channel].emplace_back(task.value, task.id.microbatch, rank.tasks.work_of(task).bytes);
     }
   }
   return result;
@@ -87,7 +87,7 @@ std::vector<Collective> collectives(const Partition& rank, Axis axis) {
     if (task.axis != axis) continue;
     const bool flat = axis == Axis::data || axis == Axis::pipeline;
     result.emplace_back(task.kind, task.id.phase, flat || axis == Axis::world ? 0 : task.id.operation,
-                        task.id.microbatch, task.bytes, flat ? task.count : 0);
+                        task.id.microbatch, rank.tasks.work_of(task).bytes, flat ? rank.tasks.work_of(task).count : 0);
   }
   return result;
 }
@@ -196,7 +196,8 @@ TEST(BuildTasks, GradientSumsStartBeforeTheBackwardPassEnds) {
         if (tasks[i].kind != TaskKind::all_reduce || tasks[i].axis != Axis::data) continue;
         first_sum = std::min(first_sum, i);
         EXPECT_GT(tasks[i].num_deps, 0);
-        for (std::int64_t at = tasks[i].begin; at < tasks[i].begin + tasks[i].count; ++at) {
+        const Work& work = rank.tasks.work_of(tasks[i]);
+        for (std::int64_t at = work.begin; at < work.begin + work.count; ++at) {
           EXPECT_FALSE(summed[static_cast<std::size_t>(at)]);
           summed[static_cast<std::size_t>(at)] = true;
         }
@@ -224,9 +225,9 @@ TEST(BuildTasks, TheUpdateWaitsForTheNormOnlyIfItClips) {
 }
 
 TEST(BuildTasks, IdsAreReadable) {
-  const TaskId id{Phase::forward, 37, 2, 1, 0, 1};
+  const TaskId id{.phase = Phase::forward, .operation = 37, .microbatch = 2, .stage = 1, .tensor = 1, .replica = 0};
   EXPECT_EQ(id.to_string(), "F.m2.s1.d0.t1.n37");
-  EXPECT_LT((TaskId{Phase::forward, 37, 2, 1, 0, 1}), (TaskId{Phase::input_grad, 0, 0, 0, 0, 0}));
+  EXPECT_LT(id, TaskId{.phase = Phase::input_grad});
 }
 
 TEST(Partition, DividesTheBatch) {
@@ -237,17 +238,13 @@ TEST(Partition, DividesTheBatch) {
   EXPECT_EQ(ranks[0].graphs.size(), 2U);
 }
 
-/// The tasks of a kind that exchange weights or gradients between replicas.
-std::vector<Task> between_replicas(const Partition& rank, TaskKind kind) {
-  std::vector<Task> tasks;
-  for (const Task& task : rank.tasks.tasks)
-    if (task.kind == kind && task.axis == Axis::data && task.queue == QueueId::data_comm) tasks.push_back(task);
-  return tasks;
-}
-
-std::int64_t bytes_of(const std::vector<Task>& tasks) {
+/// Bytes of the tasks of a kind that exchange weights or gradients between replicas.
+std::int64_t bytes_between_replicas(const Partition& rank, TaskKind kind) {
   std::int64_t bytes = 0;
-  for (const Task& task : tasks) bytes += task.bytes;
+  for (const Task& task : rank.tasks.tasks) {
+    if (task.kind == kind && task.axis == Axis::data && task.queue == QueueId::data_comm)
+      bytes += rank.tasks.work_of(task).bytes;
+  }
   return bytes;
 }
 
@@ -262,16 +259,17 @@ TEST(ZeroTasks, ScatterGradientsAndGatherWeightsByTheStage) {
     for (const Partition& rank : ranks) {
       std::int64_t summed = 0;  // with what pads the segments of a bucket
       for (const Bucket& bucket : rank.layout.buckets) summed += bucket.count * 4;
-      EXPECT_EQ(bytes_of(between_replicas(rank, TaskKind::all_reduce)), zero == 0 ? summed : 0);
+      EXPECT_EQ(bytes_between_replicas(rank, TaskKind::all_reduce), zero == 0 ? summed : 0);
       const int sums = zero == 0 ? 0 : zero == 1 ? 1 : kMicrobatches;
-      EXPECT_EQ(bytes_of(between_replicas(rank, TaskKind::reduce_scatter)), sums * summed);
+      EXPECT_EQ(bytes_between_replicas(rank, TaskKind::reduce_scatter), sums * summed);
       const int gathers = zero == 0 ? 0 : zero < 3 ? 1 : 2 * kMicrobatches;
       std::int64_t weights = 0;
       for (const Segment& segment : rank.layout.segments) weights += segment.count * 4;
-      EXPECT_EQ(bytes_of(between_replicas(rank, TaskKind::all_gather)), gathers * weights);
+      EXPECT_EQ(bytes_between_replicas(rank, TaskKind::all_gather), gathers * weights);
       const Task& update = *std::find_if(rank.tasks.tasks.begin(), rank.tasks.tasks.end(),
                                          [](const Task& task) { return task.kind == TaskKind::update; });
-      EXPECT_EQ(update.count, zero == 0 ? rank.layout.size : part_size(rank.layout.size, 2, rank.at.d));
+      EXPECT_EQ(rank.tasks.work_of(update).count,
+                zero == 0 ? rank.layout.size : part_size(rank.layout.size, 2, rank.at.d));
       std::set<TaskId> ids;
       for (const Task& task : rank.tasks.tasks) EXPECT_TRUE(ids.insert(task.id).second) << task.id.to_string();
     }

@@ -92,8 +92,9 @@ class ChakraWriter {
     add_attribute(node, "is_cpu_op").set_bool_val(false);
     add_attribute(node, "task").set_string_val(task.id.to_string());
     if (type_of(task.kind) == chakra::COMP_NODE) {
-      add_attribute(node, "num_ops").set_int64_val(static_cast<std::int64_t>(task.flops));
-      add_attribute(node, "tensor_size").set_uint64_val(static_cast<std::uint64_t>(task.bytes));
+      add_attribute(node, "num_ops").set_int64_val(static_cast<std::int64_t>(partition_.tasks.work_of(task).flops));
+      add_attribute(node, "tensor_size")
+          .set_uint64_val(static_cast<std::uint64_t>(partition_.tasks.work_of(task).bytes));
     } else {
       describe_communication(node, task);
     }
@@ -101,7 +102,7 @@ class ChakraWriter {
   }
 
   void describe_communication(chakra::Node& node, const Task& task) {
-    add_attribute(node, "comm_size").set_int64_val(task.bytes);
+    add_attribute(node, "comm_size").set_int64_val(partition_.tasks.work_of(task).bytes);
     if (node.type() == chakra::COMM_COLL_NODE) {
       add_attribute(node, "comm_type").set_int64_val(collective_type_of(task.kind));
       add_attribute(node, "pg_name").set_string_val(std::to_string(groups_.number_of(group_of(task))));
@@ -132,8 +133,9 @@ class ChakraWriter {
   /// The ranks whose stages share the weights of the bucket.
   std::vector<int> tied_group(const Task& task) const {
     std::vector<int> ranks;
+    const Work& work = partition_.tasks.work_of(task);
     for (const Bucket& bucket : partition_.layout.buckets) {
-      if (bucket.begin != task.begin || bucket.count != task.count) continue;
+      if (bucket.begin != work.begin || bucket.count != work.count) continue;
       for (const int stage : bucket.tied_stages) {
         ranks.push_back(partition_.mesh.rank({partition_.at.d, partition_.placement.position(stage), partition_.at.t}));
       }

@@ -146,8 +146,9 @@ class ProgramBuilder {
     if (task.kind == TaskKind::all_gather) drawn.name = "weights of the replicas";
     if (!sums_gradients(task)) return;
     drawn.name = task.axis == Axis::data ? "gradients over replicas" : "gradients of tied weights";
+    const Work& work = rank.tasks.work_of(task);
     for (const Segment& segment : rank.layout.segments) {
-      if (segment.begin >= task.begin && segment.begin < task.begin + task.count)
+      if (segment.begin >= work.begin && segment.begin < work.begin + work.count)
         drawn.parameters.push_back(segment.spec.name);
     }
   }
@@ -188,22 +189,23 @@ class ProgramBuilder {
       if (task.kind == TaskKind::receive) continue;
       if (task.kind == TaskKind::send) {
         DrawnTransfer& transfer = program_.transfers[index(transfer_index(task))];
-        add_cost(transfer.costs[index(rank.at.t)], task);
+        add_cost(transfer.costs[index(rank.at.t)], rank.tasks, task);
         if (task.id.microbatch == 0) transfer.value.shapes.push_back(rank.split().graph.shape(task.value));
       } else {
         DrawnTask& drawn = task_at(rank, task);
-        add_cost(drawn.costs[index(rank.at.t)], task);
+        add_cost(drawn.costs[index(rank.at.t)], rank.tasks, task);
         if (task.id.microbatch == 0) add_shapes(drawn, rank.split().graph, task);
       }
     }
   }
 
-  static void add_cost(DrawnCost& cost, const Task& task) {
-    cost.step_flops += task.flops;
-    cost.step_bytes += task.bytes;
+  static void add_cost(DrawnCost& cost, const RankTasks& rank, const Task& task) {
+    const Work& work = rank.work_of(task);
+    cost.step_flops += work.flops;
+    cost.step_bytes += work.bytes;
     if (task.id.microbatch > 0) return;
-    cost.flops = task.flops;
-    cost.bytes = task.bytes;
+    cost.flops = work.flops;
+    cost.bytes = work.bytes;
   }
 
   static void add_shapes(DrawnTask& drawn, const Graph& graph, const Task& task) {

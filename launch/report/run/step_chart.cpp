@@ -112,8 +112,8 @@ ProgramTask Chart::program_task(const RankTasks& rank, const Task& task) {
           .microbatch = task.id.microbatch,
           .stage = task.id.stage,
           .peer_offset = moves ? task.peer - rank.rank : 0,
-          .bytes = task.bytes,
-          .flops = task.flops,
+          .bytes = rank.work_of(task).bytes,
+          .flops = rank.work_of(task).flops,
           .name = name->second};
 }
 

@@ -19,8 +19,7 @@ Task task(TaskKind kind, QueueId queue, std::int32_t microbatch, int peer = -1) 
   made.queue = queue;
   made.value = 7;
   made.peer = peer;
-  made.bytes = 64;
-  made.flops = kind == TaskKind::compute ? 1e6 : 0;
+  made.work = kind == TaskKind::compute ? 1 : 0;
   return made;
 }
 
@@ -31,11 +30,13 @@ struct TwoRanks {
       {0,
        {task(TaskKind::compute, QueueId::compute, 0), task(TaskKind::send, QueueId::pipeline_send, 0, 1),
         task(TaskKind::send, QueueId::pipeline_send, 1, 1)},
-       {}},
+       {},
+       {{.bytes = 64}, {.bytes = 64, .flops = 1e6}}},
       {1,
        {task(TaskKind::receive, QueueId::pipeline_receive, 0, 0),
         task(TaskKind::receive, QueueId::pipeline_receive, 1, 0)},
-       {}}};
+       {},
+       {{.bytes = 64}}}};
   Timeline timeline{true,
                     {{0, 0, 0.0, 1e-3, 0.9e-3},
                      {1, 0, 1e-3, 3e-3, -1},

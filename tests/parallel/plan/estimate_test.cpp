@@ -98,7 +98,7 @@ class EstimatedWorld {
     for (const RankTasks& rank : tasks_) {
       for (const Task& task : rank.tasks) {
         const bool counts = task.kind == kind && task.queue == queue && task.axis != Axis::world;
-        if (counts) bytes += static_cast<double>(task.bytes);
+        if (counts) bytes += static_cast<double>(rank.work_of(task).bytes);
       }
     }
     return bytes;

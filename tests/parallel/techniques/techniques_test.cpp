@@ -177,7 +177,7 @@ TEST(Techniques, GradientsOfPartsAreSummedOverTheTensorAxisOnceAStep) {
     for (const Task& task : rank.tasks.tasks) {
       if (task.node != kNone || task.axis != Axis::tensor || !is_collective(task.kind)) continue;
       EXPECT_EQ(task.kind, TaskKind::all_reduce);
-      summed += task.count;
+      summed += rank.tasks.work_of(task).count;
     }
     std::int64_t last = 0;
     for (const Segment& segment : rank.layout.segments) last += segment.summed_last ? segment.count : 0;

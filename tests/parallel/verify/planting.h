@@ -21,6 +21,13 @@ struct Pick {
   Partition* rank = nullptr;
   std::size_t at = 0;
   Task& task() const { return rank->tasks.tasks[at]; }
+  /// That of no other task from now on.
+  Work& own_work() const {
+    std::vector<Work>& works = rank->tasks.works;
+    works.push_back(Work(rank->tasks.work_of(task())));
+    task().work = static_cast<std::int32_t>(works.size()) - 1;
+    return works.back();
+  }
   std::string text() const {
     return fmt::format("rank {} {} {}", rank->rank, name_of(task().kind), task().id.to_string());
   }
@@ -61,6 +68,7 @@ inline bool is_weight_gather(const Task& task) { return task.kind == TaskKind::a
 inline void remove(RankTasks& tasks, const std::vector<bool>& gone) {
   RankTasks result;
   result.rank = tasks.rank;
+  result.works = std::move(tasks.works);
   std::vector<std::vector<std::int32_t>> stand_in(tasks.tasks.size());  // by old index: new ones in its place
   for (std::size_t at = 0; at < tasks.tasks.size(); ++at) {
     Task task = tasks.tasks[at];

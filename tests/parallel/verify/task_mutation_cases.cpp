@@ -234,8 +234,8 @@ std::string update_of_another(World& world, Random& random) {
   if (!found) return "";
   const std::int64_t size = found->rank->layout.size;
   const int other = (found->rank->at.d + 1) % world.layout.d;
-  found->task().begin = part_begin(size, world.layout.d, other);
-  found->task().count = part_size(size, world.layout.d, other);
+  found->own_work().begin = part_begin(size, world.layout.d, other);
+  found->own_work().count = part_size(size, world.layout.d, other);
   return found->text();
 }
 
@@ -312,7 +312,7 @@ std::string wrong_bytes(World& world, Random& random) {
     return is_transfer(t) || (is_collective(t) && t.axis != Axis::world);
   });
   if (!found) return "";
-  found->task().bytes += 4;
+  found->own_work().bytes += 4;
   return found->text();
 }
 
@@ -336,7 +336,8 @@ std::string wrong_range(World& world, Random& random) {
     return is_gradient_sum(t) || is_weight_gather(t) || t.kind == TaskKind::update;
   });
   if (!found) return "";
-  std::int64_t& number = random() % 2 == 0 ? found->task().begin : found->task().count;
+  Work& work = found->own_work();
+  std::int64_t& number = random() % 2 == 0 ? work.begin : work.count;
   number += random() % 2 == 0 ? 1 : -1;
   return found->text();
 }
@@ -355,7 +356,7 @@ std::string wrong_value(World& world, Random& random) {
     const ValueId other = side.rank->split().graph.loss;
     side.task().id.operation += other - side.task().value;
     side.task().value = other;
-    side.task().bytes = 4;
+    side.own_work().bytes = 4;
   }
   return text;
 }

@@ -61,7 +61,7 @@ TEST_F(ExecutionTrace, HasANodeForEachTask) {
     EXPECT_EQ(attribute(node, "task").string_val(), task.id.to_string());
     EXPECT_EQ(node.data_deps_size(), task.num_deps);
     if (node.type() == chakra::COMP_NODE) {
-      EXPECT_EQ(attribute(node, "num_ops").int64_val(), static_cast<std::int64_t>(task.flops));
+      EXPECT_EQ(attribute(node, "num_ops").int64_val(), static_cast<std::int64_t>(partition.tasks.work_of(task).flops));
     }
   }
 }

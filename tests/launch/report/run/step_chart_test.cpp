@@ -17,8 +17,7 @@ Task task(TaskKind kind, QueueId queue, std::int32_t operation, int peer = -1) {
   made.kind = kind;
   made.queue = queue;
   made.peer = peer;
-  made.bytes = 64;
-  made.flops = kind == TaskKind::compute ? 1e6 : 0;
+  made.work = kind == TaskKind::compute ? 1 : 0;
   return made;
 }
 
@@ -33,8 +32,9 @@ struct FourRanks {
       ranks.push_back(
           {rank,
            {task(TaskKind::compute, QueueId::compute, 5), task(TaskKind::send, QueueId::pipeline_send, 90, rank + 1)},
-           {}});
-      ranks.push_back({rank + 1, {task(TaskKind::receive, QueueId::pipeline_receive, 90, rank)}, {}});
+           {},
+           {{.bytes = 64}, {.bytes = 64, .flops = 1e6}}});
+      ranks.push_back({rank + 1, {task(TaskKind::receive, QueueId::pipeline_receive, 90, rank)}, {}, {{.bytes = 64}}});
     }
     const double later = 1e-6;
     for (const int rank : {0, 2}) {
