@@ -105,7 +105,7 @@ Cost cost_of_step(const std::vector<RankTasks>& ranks, const Mesh& mesh) {
   const TaskSeconds seconds = [](const RankTasks& rank, std::size_t i) {
     return rank.tasks[i].queue == QueueId::compute ? 2e-6 : 5e-6;
   };
-  return cost_of_run([&] { simulate_step(ranks, mesh, {1, 1}, seconds); });
+  return cost_of_run([&] { simulate_step(ranks, mesh, Hosts{}, seconds); });
 }
 
 /// The same compute tasks in a list: each rank a resource, each task behind those that it depends on.

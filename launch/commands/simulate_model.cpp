@@ -69,14 +69,14 @@ RankPlaces places_on(const Hardware& hardware, const Hosts& hosts, int world) {
   if (hardware.ranks_per_host > 0) places.blocks.push_back(hardware.ranks_per_host);
   for (const LinkLevel& level : hardware.levels) places.blocks.push_back(level.ranks);
   if (!hardware.others.empty() || !hardware.links.empty()) places.devices = devices_of(hardware, world);
-  if (hosts.are_shared()) places.ranks_per_host = hosts.ranks_per_host;
+  if (hosts.cores.slows()) places.ranks_per_host = hosts.cores.ranks;
   return places;
 }
 
 RankClasses classes_of(ModelLayout& layout, const Hardware& hardware, const Hosts& hosts) {
   const Placement placement = placement_of(layout.mesh(), layout.options());
   // Who is slowed by whom also depends on which of two things of the same time is first.
-  const bool is_by_order = hosts.share_uplinks() || hosts.overlap_slowdown > 1;
+  const bool is_by_order = hosts.uplinks.slows() || hosts.overlap_slowdown > 1;
   RankClasses classes = is_by_order ? RankClasses(layout.mesh())
                                     : divided_by_places(layout.classes(), placement,
                                                         places_on(hardware, hosts, layout.mesh().world_size()));

@@ -75,13 +75,15 @@ class TaskPrices {
 }  // namespace
 
 Hosts hosts_of(const Hardware& hardware, int ranks_per_host, double ranks_at_full_speed) {
-  Hosts hosts{ranks_per_host,        ranks_at_full_speed,         hardware.dispatch_seconds,
-              hardware.step_seconds, hardware.cores_per_host > 0, hardware.overlap_slowdown};
+  Hosts hosts{.cores = {ranks_per_host, ranks_at_full_speed},
+              .dispatch_seconds = hardware.dispatch_seconds,
+              .step_seconds = hardware.step_seconds,
+              .cores_communicate = hardware.cores_per_host > 0,
+              .overlap_slowdown = hardware.overlap_slowdown};
   if (hardware.host_bytes_per_s == 0) return hosts;
   const auto beyond = std::find_if(hardware.levels.begin(), hardware.levels.end() - 1,
                                    [&](const LinkLevel& level) { return level.ranks > hardware.ranks_per_host; });
-  hosts.ranks_per_uplink = hardware.ranks_per_host;
-  hosts.ranks_at_full_uplink = hardware.host_bytes_per_s / beyond->link.bytes_per_s;
+  hosts.uplinks = {hardware.ranks_per_host, hardware.host_bytes_per_s / beyond->link.bytes_per_s};
   return hosts;
 }
 

@@ -192,7 +192,7 @@ void estimate_time(StepEstimate& estimate, const Pricing& pricing, const CachedO
   for (const PositionTimes& position : times.positions) busy += position.busy / layout.p;
   for (const StagePrice& stage : pricing.stages) compute += stage.compute * layout.microbatches / layout.p;
   const Hosts& hosts = pricing.options.hosts;
-  const double sharing = std::max(1.0, hosts.ranks_per_host / hosts.ranks_at_full_speed);
+  const double sharing = std::max(1.0, hosts.cores.ranks / hosts.cores.at_full_speed);
   StepParts& parts = estimate.parts;
   parts.compute = compute;
   parts.exposed_comm = std::max(0.0, busy + end.compute() - compute) + end.exposed();

@@ -29,7 +29,7 @@ std::vector<HostContent> host_contents(const RankClasses& classes, const Sharing
 }  // namespace
 
 SharedHosts::SharedHosts(const RankClasses& classes, const Sharing& sharing)
-    : ranks_at_full_speed_(sharing.ranks > sharing.at_full_speed ? sharing.at_full_speed : 1) {
+    : ranks_at_full_speed_(sharing.slows() ? sharing.at_full_speed : 1) {
   std::map<HostContent, int> numbers;
   const std::vector<HostContent> contents = host_contents(classes, sharing);
   for (int i = 0; i < classes.size(); ++i) {

@@ -13,30 +13,24 @@
 
 namespace dml {
 
-/// Where ranks run: rank r on host r / ranks_per_host. Ranks that compute at the same time on a host share its cores
-/// evenly, none faster than alone.
+/// So many ranks in a row share something evenly, none faster than alone.
+struct Sharing {
+  int ranks = 1;
+  double at_full_speed = 1;  ///< how many of them can use it at a time as if alone
+  bool slows() const { return ranks > at_full_speed; }
+};
+
+/// Where ranks run, and what they share there.
 struct Hosts {
-  int ranks_per_host = 1;
-  double ranks_at_full_speed = 1;  ///< usable cores of a host / threads of a rank
-  double dispatch_seconds = 0;     ///< as of cost/hardware.h, as is the next
+  Sharing cores = {};           ///< those of a host: at full speed run its usable cores / threads of a rank
+  double dispatch_seconds = 0;  ///< as of cost/hardware.h, as is the next
   double step_seconds = 0;
   /// What a rank receives and sums is moved by its own core: between its tasks, which that delays, one after the other.
   bool cores_communicate = false;
 
   /// By which a task takes longer while communication of its rank is under way, where cores do not communicate.
   double overlap_slowdown = 1;
-  /// The links of a host to others: how many ranks of a host have them, and how many at a time at full speed.
-  int ranks_per_uplink = 1;
-  double ranks_at_full_uplink = 1;
-
-  bool are_shared() const { return ranks_per_host > ranks_at_full_speed; }
-  bool share_uplinks() const { return ranks_per_uplink > ranks_at_full_uplink; }
-};
-
-/// Ranks that share something, and how many at a time have all they can use.
-struct Sharing {
-  int ranks = 1;
-  double at_full_speed = 1;
+  Sharing uplinks = {};  ///< the links of a host to others
 };
 
 /// What runs on hosts, of one rank of each class: hosts with as many ranks of each class are one. A begin or an end

@@ -62,9 +62,9 @@ class StepSimulation {
         places_(ranks.size()),
         passes_(ranks.size()),
         hosts_(hosts),
-        cores_(classes, {hosts.ranks_per_host, hosts.ranks_at_full_speed}),
-        outgoing_(classes, {hosts.ranks_per_uplink, hosts.ranks_at_full_uplink}),
-        incoming_(classes, {hosts.ranks_per_uplink, hosts.ranks_at_full_uplink}) {
+        cores_(classes, hosts.cores),
+        outgoing_(classes, hosts.uplinks),
+        incoming_(classes, hosts.uplinks) {
     result_.timeline.measured = false;
     result_.parts.resize(ranks.size());
     std::size_t num_tasks = 0;
@@ -203,7 +203,7 @@ class StepSimulation {
   /// Without the ranks' doing; through what the ranks of a host share where it leaves the host.
   void exchange_at_once(std::int32_t exchange) {
     const std::span<const Side> sides = exchanges_.sides(exchange);
-    const bool shares = hosts_.share_uplinks() && leaves_host(sides.front());
+    const bool shares = hosts_.uplinks.slows() && leaves_host(sides.front());
     missing_[index(exchange)] = sides.size();
     for (const Side& side : sides) {
       const double seconds = seconds_of(side);
@@ -222,11 +222,9 @@ class StepSimulation {
   bool leaves_host(const Side& side) const {
     const Task& t = task(side.rank, side.task);
     const int rank = ranks_[index(side.rank)].rank;
-    const auto is_elsewhere = [&](int other) {
-      return other / hosts_.ranks_per_uplink != rank / hosts_.ranks_per_uplink;
-    };
+    const auto is_elsewhere = [&](int other) { return other / hosts_.uplinks.ranks != rank / hosts_.uplinks.ranks; };
     if (t.kind == TaskKind::send || t.kind == TaskKind::receive) return is_elsewhere(t.peer);
-    if (t.axis == Axis::world) return mesh_.world_size() > hosts_.ranks_per_uplink;
+    if (t.axis == Axis::world) return mesh_.world_size() > hosts_.uplinks.ranks;
     return std::ranges::any_of(mesh_.group(rank, t.axis), is_elsewhere);
   }
 
@@ -250,7 +248,7 @@ class StepSimulation {
     if (task.axis == Axis::data) ranks = mesh_.d();
     if (task.axis == Axis::tensor) ranks = mesh_.t();
     if (task.axis == Axis::world) ranks = mesh_.world_size();
-    return hosts_.are_shared() ? std::min(1.0, hosts_.ranks_at_full_speed / ranks) : 1;
+    return hosts_.cores.slows() ? std::min(1.0, hosts_.cores.at_full_speed / ranks) : 1;
   }
 
   /// Begins to move what is first to be moved.

@@ -42,7 +42,7 @@ SimulatedStep GeneratedRun::simulate(const Hardware& hardware) const {
 SimulatedStep GeneratedRun::replay() const {
   // The measured seconds hold what sharing cores cost already.
   const int world = mesh().world_size();
-  return simulate_step(tasks_, mesh(), {world, static_cast<double>(world)},
+  return simulate_step(tasks_, mesh(), {{world, static_cast<double>(world)}},
                        dml::measured_seconds(tasks_, joined_.measured, mesh()));
 }
 

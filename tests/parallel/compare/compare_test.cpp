@@ -37,7 +37,7 @@ class Compare : public testing::Test {
   }
   /// Tasks take longer the later they are in their rank's list, so that no two ranks are alike.
   static SimulatedStep step() {
-    return simulate_step(ranks_, mesh(), {8, 8}, [](const RankTasks& rank, std::size_t i) {
+    return simulate_step(ranks_, mesh(), {{8, 8}}, [](const RankTasks& rank, std::size_t i) {
       const double base = rank.tasks[i].queue == QueueId::compute ? kCompute : kMove;
       return base * (1 + 0.01 * static_cast<double>(i % 7) + 0.1 * rank.rank);
     });
@@ -82,7 +82,7 @@ TEST_F(Compare, WhatOneSideLacksIsNamed) {
 
 TEST_F(Compare, AReplayOfAStepIsTheStep) {
   const SimulatedStep once = step();
-  const SimulatedStep again = simulate_step(ranks_, mesh(), {8, 8}, measured_seconds(ranks_, once.timeline, mesh()));
+  const SimulatedStep again = simulate_step(ranks_, mesh(), {{8, 8}}, measured_seconds(ranks_, once.timeline, mesh()));
   EXPECT_NEAR(again.seconds, once.seconds, 1e-12);
   for (std::size_t i = 0; i < once.timeline.spans.size(); ++i)
     EXPECT_NEAR(again.timeline.spans[i].end, once.timeline.spans[i].end, 1e-12);
@@ -159,7 +159,7 @@ std::vector<PathGroup> groups_by_kind(std::span<const RankTasks> ranks, const Me
 
 TEST_F(Compare, TheKindThatWasMadeSlowHasTheDifference) {
   const auto step_with = [](double backward) {
-    return simulate_step(ranks_, mesh(), {8, 8}, [backward](const RankTasks& rank, std::size_t i) {
+    return simulate_step(ranks_, mesh(), {{8, 8}}, [backward](const RankTasks& rank, std::size_t i) {
       if (rank.tasks[i].queue != QueueId::compute) return kMove;
       return kind_of(rank.tasks[i]) == "backward" ? backward : kCompute;
     });

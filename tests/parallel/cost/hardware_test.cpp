@@ -205,8 +205,8 @@ TEST(Hardware, ALinkOfHostsIsThatOfAllTheirRanks) {
 TEST(Hardware, RanksOfAHostShareItsBandwidthOverTheLinkBetweenHosts) {
   Hardware hardware = simple_hardware();
   hardware.host_bytes_per_s = 25;
-  const auto at_full_speed = [&] { return hosts_of(hardware, 4, 4).ranks_at_full_uplink; };
-  EXPECT_EQ(hosts_of(hardware, 4, 4).ranks_per_uplink, 4);
+  const auto at_full_speed = [&] { return hosts_of(hardware, 4, 4).uplinks.at_full_speed; };
+  EXPECT_EQ(hosts_of(hardware, 4, 4).uplinks.ranks, 4);
   EXPECT_EQ(at_full_speed(), 2.5) << "of 10 bytes/s each";
   hardware.levels.erase(hardware.levels.begin() + 1);
   EXPECT_EQ(at_full_speed(), 0.25) << "of 100 bytes/s each: the last level has no end";

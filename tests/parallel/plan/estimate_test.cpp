@@ -127,7 +127,7 @@ TEST_P(EstimateOfLayout, IsNearTheSimulationOfAllItsTasks) {
 
 TEST_P(EstimateOfLayout, OfRanksThatShareCoresIsNearToo) {
   EstimatedWorld world(GetParam());
-  world.options().hosts.ranks_at_full_speed = 2;
+  world.options().hosts.cores.at_full_speed = 2;
   const double estimated = world.estimate().seconds;
   const double simulated = world.simulated().seconds;
   RecordProperty("error_percent", std::to_string(100 * (estimated / simulated - 1)));

@@ -24,7 +24,7 @@ struct ClassCase {
   int microbatches;
   const char* schedule;
   const char* model;
-  Hosts hosts;
+  Sharing cores;
   std::vector<int> levels;  ///< ranks of each but the last
   int most_classes;
   Techniques techniques = {};
@@ -33,7 +33,7 @@ struct ClassCase {
 
   friend void PrintTo(const ClassCase& c, std::ostream* out) {
     *out << c.order << " d" << c.d << " p" << c.p << " t" << c.t << " batch " << c.batch << " m" << c.microbatches
-         << " " << c.schedule << " " << c.model << " on hosts of " << c.hosts.ranks_per_host;
+         << " " << c.schedule << " " << c.model << " on hosts of " << c.cores.ranks;
   }
 };
 
@@ -82,7 +82,7 @@ class ClassSimulation : public testing::TestWithParam<ClassCase> {
     for (int rank = 0; rank < layout_.mesh().world_size(); ++rank)
       devices.emplace_back(&hardware_.device_of(rank) == &hardware_, hardware_.link_ends_of(rank));
     places.devices = classes_by<std::pair<bool, std::vector<int>>>(devices).of;
-    if (GetParam().hosts.are_shared()) places.ranks_per_host = GetParam().hosts.ranks_per_host;
+    if (GetParam().cores.slows()) places.ranks_per_host = GetParam().cores.ranks;
     return divided_by_places(layout_.classes(), placement_of(layout_.mesh(), layout_.options()), places);
   }
 
@@ -93,7 +93,7 @@ class ClassSimulation : public testing::TestWithParam<ClassCase> {
       partitions.push_back(layout_.partition(rank));
       ranks.push_back(partitions.back().tasks);
     }
-    return simulate_step(ranks, classes, GetParam().hosts, task_seconds(hardware_, partitions, {}));
+    return simulate_step(ranks, classes, Hosts{.cores = GetParam().cores}, task_seconds(hardware_, partitions, {}));
   }
 
   ModelLayout layout_;

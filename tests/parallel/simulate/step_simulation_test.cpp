@@ -12,7 +12,7 @@
 namespace dml::test {
 namespace {
 
-const Hosts kOwnCores{1, 1};
+const Hosts kOwnCores;
 
 Task compute(int operation) {
   Task task;
@@ -76,9 +76,9 @@ TEST(StepSimulation, MessagesShareTheLinksOfTheirHosts) {
   const Mesh mesh(2, 2, 1, "pdt");
   Hosts hosts = kOwnCores;
   EXPECT_DOUBLE_EQ(simulate_step(ranks, mesh, hosts, by_kind(2, 0.5)).seconds, 2.5);
-  hosts.ranks_per_uplink = 2;
+  hosts.uplinks.ranks = 2;
   EXPECT_DOUBLE_EQ(simulate_step(ranks, mesh, hosts, by_kind(2, 0.5)).seconds, 3);
-  hosts.ranks_per_uplink = 4;
+  hosts.uplinks.ranks = 4;
   EXPECT_DOUBLE_EQ(simulate_step(ranks, mesh, hosts, by_kind(2, 0.5)).seconds, 2.5) << "within a host";
 }
 
@@ -119,7 +119,7 @@ TEST(StepSimulation, CoresCommunicateBetweenTasks) {
   for (int r = 0; r < 2; ++r) {
     ranks.push_back(rank_of(r, {{compute(0), {}}, {sum_over_replicas(1), {0}}, {compute(2), {}}, {compute(3), {}}}));
   }
-  const Hosts hosts{.ranks_per_host = 1, .ranks_at_full_speed = 1, .cores_communicate = true};
+  const Hosts hosts{.cores = {1, 1}, .cores_communicate = true};
   const SimulatedStep step = simulate_step(ranks, Mesh(2, 1, 1), hosts, by_kind(1, 0.25));
   // Rank 0 posts first, and computes when rank 1 posts: the sum is taken up after the second task.
   EXPECT_DOUBLE_EQ(step.timeline.spans[1].end, 2.25);
@@ -133,7 +133,7 @@ TEST(StepSimulation, WhereCoresCommunicateAMessageDelaysItsReceiver) {
   const std::vector<RankTasks> ranks{
       rank_of(0, {{compute(0), {}}, {transfer(TaskKind::send, 1, 1), {0}}, {compute(2), {}}}),
       rank_of(1, {{transfer(TaskKind::receive, 0, 1), {}}, {compute(2), {}}, {compute(3), {0}}})};
-  const Hosts hosts{.ranks_per_host = 1, .ranks_at_full_speed = 1, .cores_communicate = true};
+  const Hosts hosts{.cores = {1, 1}, .cores_communicate = true};
   const SimulatedStep step = simulate_step(ranks, Mesh(1, 2, 1), hosts, by_kind(2, 0.5));
   EXPECT_DOUBLE_EQ(step.parts[0].step, 4);
   EXPECT_DOUBLE_EQ(step.timeline.spans[5].start, 2.5);
@@ -147,7 +147,7 @@ TEST(StepSimulation, RanksShareTheCoresOfAHost) {
     if (r == 3) tasks.push_back({compute(1), {}});
     ranks.push_back(rank_of(r, tasks));
   }
-  const SimulatedStep step = simulate_step(ranks, Mesh(4, 1, 1), {4, 2}, by_kind(1, 0));
+  const SimulatedStep step = simulate_step(ranks, Mesh(4, 1, 1), {{4, 2}}, by_kind(1, 0));
   EXPECT_DOUBLE_EQ(step.parts[0].step, 2);  // four at half the speed
   EXPECT_DOUBLE_EQ(step.parts[0].core_wait, 1);
   EXPECT_DOUBLE_EQ(step.parts[3].step, 3);  // then one alone
@@ -228,7 +228,7 @@ TEST(StepSimulation, AStepOfStagesIsItsScheduleAndTheUpdate) {
 TEST(StepSimulation, PartsSumToTheStep) {
   for (const Layout& layout : {Layout{2, 2, 2, 3, "1f1b"}, Layout{1, 1, 1, 1, "1f1b"}, Layout{3, 1, 2, 2, "gpipe"}}) {
     const std::vector<Partition> ranks = partitions(layout, "gpt:layers=2,width=12,heads=3,seq=4,vocab=7,tied=1");
-    const SimulatedStep step = simulate_step(tasks_of(ranks), ranks[0].mesh, {4, 2}, by_kind(1e-3, 4e-4));
+    const SimulatedStep step = simulate_step(tasks_of(ranks), ranks[0].mesh, {{4, 2}}, by_kind(1e-3, 4e-4));
     for (const StepParts& parts : step.parts) {
       EXPECT_NEAR(parts.compute + parts.core_wait + parts.exposed_comm + parts.bubble, parts.step, 1e-9);
     }

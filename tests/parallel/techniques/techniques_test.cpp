@@ -131,7 +131,7 @@ StepEstimate estimated(const Techniques& techniques) {
   hardware.levels = {{1 << 30, {2e-6, 5e9}, CollectiveAlgorithm::automatic}};
   EstimateOptions options;
   options.batch = 16;
-  options.hosts = {8, 8};
+  options.hosts.cores = {8, 8};
   ScheduleCache schedules;
   return Estimator(model, schedules, hardware, options)
       .estimate(
