@@ -16,6 +16,16 @@ std::string_view name_of(CommKind kind);
 inline constexpr CommKind kCommKinds[] = {CommKind::send, CommKind::all_reduce, CommKind::all_gather,
                                           CommKind::reduce_scatter, CommKind::broadcast};
 
+/// Who takes part in a communication.
+struct CommGroup {
+  int ranks = 2;
+  /// Of world ranks, how far apart neighbours of the group are: 1 on the tensor axis, t on the data axis.
+  int stride = 1;
+  int first = 0;  ///< world rank of the first member
+
+  int member(int place) const { return first + place * stride; }
+};
+
 /// How a collective moves data among n ranks.
 /// - ring: n-1 steps for a half of an all-reduce, 1/n of the bytes in each (Patarasuk and Yuan 2009).
 /// - tree: two complementary binary trees, pipelined: full bandwidth at 2 log2 n steps (Sanders, Speck, Träff 2009).

@@ -22,16 +22,6 @@ struct LinkOverride {
 /// The last of the overrides that joins two ranks, or null.
 const Link* find_override(std::span<const LinkOverride> overrides, int rank, int other);
 
-/// Who takes part in a communication.
-struct CommGroup {
-  int ranks = 2;
-  /// Of world ranks, how far apart neighbours of the group are: 1 on the tensor axis, t on the data axis.
-  int stride = 1;
-  int first = 0;  ///< world rank of the first member
-
-  int member(int place) const { return first + place * stride; }
-};
-
 /// The members of a group at one level of links: blocks of up to `units` units that exchange with each other, each
 /// unit of `inside` consecutive members. The k-th members of the units of a block have a ring or tree of their own.
 struct GroupLevel {
