@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 #include <stdexcept>
 
 namespace dml {
@@ -53,14 +54,9 @@ Placement::Placement(int positions, int chunks, Kind kind) : positions_(position
       case Kind::v_shape: position_.push_back(round % 2 == 0 ? place : positions - 1 - place); break;
     }
   }
-}
-
-std::vector<int> Placement::stages(int position) const {
-  std::vector<int> result;
-  for (int stage = 0; stage < num_stages(); ++stage) {
-    if (position_[static_cast<std::size_t>(stage)] == position) result.push_back(stage);
-  }
-  return result;
+  stages_.resize(position_.size());
+  std::iota(stages_.begin(), stages_.end(), 0);
+  std::ranges::stable_sort(stages_, {}, [this](int stage) { return this->position(stage); });
 }
 
 }  // namespace dml

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -59,11 +60,15 @@ class Placement {
   int num_positions() const { return positions_; }
   int position(int stage) const { return position_[static_cast<std::size_t>(stage)]; }
   /// The stages of a position, in forward order.
-  std::vector<int> stages(int position) const;
+  std::span<const int> stages(int position) const {
+    const std::size_t chunks = stages_.size() / static_cast<std::size_t>(positions_);
+    return std::span(stages_).subspan(static_cast<std::size_t>(position) * chunks, chunks);
+  }
 
  private:
   int positions_;
-  std::vector<int> position_;
+  std::vector<int> position_;  ///< by stage
+  std::vector<int> stages_;    ///< of one position behind those of another
 };
 
 }  // namespace dml

@@ -235,7 +235,8 @@ Partition make_partition(const DividedModel& model, const StagePlan& plan, const
   p.notes = model.notes;
   divide_batch(p, options);
   split_graphs(p, model);
-  p.own_stages = p.placement.stages(p.at.p);
+  const std::span<const int> own_stages = p.placement.stages(p.at.p);
+  p.own_stages.assign(own_stages.begin(), own_stages.end());
   p.map = plan.map;
   p.layout = flat_layout(p.split(), *plan.uses, p.own_stages, p.place(), options.bucket_bytes, options.decays);
   p.tasks = build_tasks({p.mesh, rank, p.placement, p.orders, p.by_microbatch, p.stages, p.layout, options.clips,

@@ -1,6 +1,7 @@
 #include "parallel/rank_run.h"
 
 #include <algorithm>
+#include <ranges>
 #include <set>
 
 #include "models/index.h"
@@ -21,10 +22,9 @@ class Writer {
         map_(split, stages, placement, true) {}
 
   std::vector<std::variant<NodeId, MessageNode>> write() {
-    std::vector<int> own = placement_.stages(at_.p);
+    const std::span<const int> own = placement_.stages(at_.p);
     for (const int stage : own) write_pass(stage, true);
-    std::reverse(own.begin(), own.end());
-    for (const int stage : own) write_pass(stage, false);
+    for (const int stage : std::views::reverse(own)) write_pass(stage, false);
     for (const auto& [parameter, gradient] : graph_.gradient_of) write_sums(parameter);
     return std::move(run_);
   }

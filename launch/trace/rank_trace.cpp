@@ -96,7 +96,7 @@ std::map<int, const RankTrace*> by_position(std::span<const RankTrace> traces, c
 }
 
 Action action_of(const PassName& name, int position, const Placement& placement) {
-  const std::vector<int> stages = placement.stages(position);
+  const std::span<const int> stages = placement.stages(position);
   if (!name.stage && !name.chunk && stages.size() > 1) {
     throw std::invalid_argument(
         fmt::format("passes at position {} name no stage, and there are {}", position, stages.size()));

@@ -87,7 +87,7 @@ class ShardWriter {
     for (SplitGraph& size : sizes) make_names_unique(size.graph);
     file.run = rank_run(split, divided.stages, placement, mesh_, rank);
     for (SplitGraph& size : sizes) clear_attributes(size, file.run);
-    const std::vector<int> own_stages = placement.stages(mesh_.coordinate(rank).p);
+    const std::span<const int> own_stages = placement.stages(mesh_.coordinate(rank).p);
     const std::vector<ValueId> weights = rank_weights(split, divided.stages, own_stages);
     ShardTable table = table_of(divided, split, rank);
     table.scale = obstacle.empty() ? find_scale(sizes) : SampleScale{{}, obstacle};

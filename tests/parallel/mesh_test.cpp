@@ -92,7 +92,7 @@ TEST(Placement, EveryPositionHasItsChunksInForwardOrder) {
     const Placement placement(4, 3, kind);
     std::set<int> seen;
     for (int position = 0; position < placement.num_positions(); ++position) {
-      const std::vector<int> stages = placement.stages(position);
+      const std::span<const int> stages = placement.stages(position);
       EXPECT_EQ(stages.size(), 3U);
       EXPECT_TRUE(std::is_sorted(stages.begin(), stages.end()));
       for (const int stage : stages) EXPECT_EQ(placement.position(stage), position);
