@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <numeric>
 #include <stdexcept>
 #include <utility>
 
@@ -148,16 +150,22 @@ ValueId Graph::find_value(std::string_view name) const {
   return kNone;
 }
 
-std::vector<std::vector<NodeId>> Graph::consumers() const {
-  std::vector<std::vector<NodeId>> result(values_.size());
-  for (NodeId id = 0; id < num_nodes(); ++id) {
-    for (const ValueId input : node(id).inputs) {
-      if (input == kNone) continue;
-      auto& readers = result[static_cast<std::size_t>(input)];
-      if (readers.empty() || readers.back() != id) readers.push_back(id);
+Consumers::Consumers(const Graph& graph) : begins_(static_cast<std::size_t>(graph.num_values()) + 1, 0) {
+  // An input that is named twice is read once.
+  const auto for_each = [&graph](const auto& visit) {
+    for (NodeId id = 0; id < graph.num_nodes(); ++id) {
+      const std::vector<ValueId>& inputs = graph.node(id).inputs;
+      for (auto input = inputs.begin(); input != inputs.end(); ++input) {
+        if (*input != kNone && std::find(inputs.begin(), input, *input) == input)
+          visit(static_cast<std::size_t>(*input), id);
+      }
     }
-  }
-  return result;
+  };
+  for_each([this](std::size_t value, NodeId) { ++begins_[value + 1]; });
+  std::partial_sum(begins_.begin(), begins_.end(), begins_.begin());
+  nodes_.resize(begins_.back());
+  std::vector<std::size_t> next(begins_.begin(), begins_.end() - 1);
+  for_each([&](std::size_t value, NodeId id) { nodes_[next[value]++] = id; });
 }
 
 void Graph::set_nodes(std::vector<Node> nodes) {

@@ -95,6 +95,24 @@ struct Node {
   NodeId forward = kNone;  ///< of a gradient node: the forward node that it differentiates
 };
 
+class Graph;
+
+/// For each value of a graph, as it was then, the nodes that read it, in order.
+class Consumers {
+ public:
+  explicit Consumers(const Graph& graph);
+  /// Nobody reads what the graph did not have.
+  std::span<const NodeId> operator[](ValueId value) const {
+    const auto at = static_cast<std::size_t>(value);
+    if (at + 1 >= begins_.size()) return {};
+    return std::span(nodes_).subspan(begins_[at], begins_[at + 1] - begins_[at]);
+  }
+
+ private:
+  std::vector<std::size_t> begins_;  ///< by value, and the end of the last
+  std::vector<NodeId> nodes_;
+};
+
 /// See the head of this file. Copyable; constants and weights are shared, not copied.
 class Graph {
  public:
@@ -119,8 +137,7 @@ class Graph {
   const Shape& shape(ValueId id) const { return value(id).shape; }
   /// kNone where there is none of that name.
   ValueId find_value(std::string_view name) const;
-  /// For each value, the nodes that read it, in order.
-  std::vector<std::vector<NodeId>> consumers() const;
+  Consumers consumers() const { return Consumers(*this); }
 
   /// Replaces the nodes, as rewriting passes do; values that nothing names any more stay, unused.
   void set_nodes(std::vector<Node> nodes);

@@ -64,11 +64,11 @@ class Uses {
  public:
   explicit Uses(const Graph& graph) : graph_(graph), consumers_(graph.consumers()) {}
 
-  bool is_read(ValueId id) const { return !consumers_[static_cast<std::size_t>(id)].empty(); }
+  bool is_read(ValueId id) const { return !consumers_[id].empty(); }
 
   /// Whether it is weight, bias or scale of a matrix product, convolution or normalization.
   bool is_weight(ValueId id) const {
-    for (const NodeId consumer : consumers_[static_cast<std::size_t>(id)]) {
+    for (const NodeId consumer : consumers_[id]) {
       const Node& node = graph_.node(consumer);
       if (is_any_of(node.op->name, {"MatMul", "Conv", "LayerNorm", "BatchNorm"})) return true;
       if (node.op->name == "Add" && is_bias(node, id)) return true;
@@ -96,7 +96,7 @@ class Uses {
   }
 
   const Graph& graph_;
-  std::vector<std::vector<NodeId>> consumers_;
+  Consumers consumers_;
 };
 
 bool matches_any(std::span<const std::string> globs, const std::string& name) {

@@ -73,7 +73,6 @@ class StageMap {
   void find_addends(const SplitGraph& split);
   void claim(ValueId parameter, std::vector<ValueId> addends);
   void find_live(const SplitGraph& split, bool needs_output);
-  using Consumers = std::vector<std::vector<NodeId>>;  ///< by value
   void find_travels(const SplitGraph& split, std::span<const int> stages, const Placement& placement,
                     const Consumers& consumers);
   void find_with_inputs(const Graph& graph, std::span<const int> stages, const Consumers& consumers);

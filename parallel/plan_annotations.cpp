@@ -145,7 +145,7 @@ class TensorPlacements {
     const ValueId output = node.outputs.empty() ? kNone : layout_.graph.find_value(node.outputs[0]);
     const NodeId own = output == kNone ? kNone : layout_.graph.value(output).producer;
     std::optional<Sharding> found;
-    for (const NodeId reader : consumers_[index(id)]) {
+    for (const NodeId reader : consumers_[id]) {
       const Node& reads = layout_.graph.node(reader);
       if (reads.phase != Phase::forward) continue;
       const auto at = std::find(reads.inputs.begin(), reads.inputs.end(), id) - reads.inputs.begin();
@@ -176,7 +176,7 @@ class TensorPlacements {
   }
 
   const DecidedLayout& layout_;
-  std::vector<std::vector<NodeId>> consumers_;
+  Consumers consumers_;
 };
 
 }  // namespace

@@ -113,7 +113,7 @@ void StageMap::find_travels(const SplitGraph& split, std::span<const int> stages
     const int made = stages[index(producer)];
     int lowest = made;
     int highest = made;
-    for (const NodeId reader : consumers[index(id)]) {
+    for (const NodeId reader : consumers[id]) {
       if (!lives_[index(reader)]) continue;
       lowest = std::min(lowest, stages[index(reader)]);
       highest = std::max(highest, stages[index(reader)]);
@@ -134,7 +134,7 @@ void StageMap::find_with_inputs(const Graph& graph, std::span<const int> stages,
     const Node& node = graph.node(id);
     if (!lives_[index(id)] || node.phase == Phase::forward) continue;
     const auto is_awaited = [&](ValueId output) {
-      const auto& readers = consumers[index(output)];
+      const auto& readers = consumers[output];
       return std::any_of(readers.begin(), readers.end(), [&](NodeId reader) {
         return lives_[index(reader)] && (with_inputs_[index(reader)] || stages[index(reader)] != stages[index(id)]);
       });

@@ -19,8 +19,7 @@ const Node* Matcher::producer(ValueId value, std::string_view op) const {
 }
 
 bool Matcher::is_internal(ValueId value) const {
-  const auto index = static_cast<std::size_t>(value);
-  return index < consumers_.size() && consumers_[index].size() == 1 && !is_result_[index];
+  return consumers_[value].size() == 1 && !is_result_[static_cast<std::size_t>(value)];
 }
 
 std::optional<Matcher::WithConstant> Matcher::with_constant(const Node& node) const {

@@ -27,7 +27,7 @@ class Matcher {
   /// Whether exactly one node reads the value, and it is no result of the graph.
   bool is_internal(ValueId value) const;
   /// The one reader of an internal value.
-  NodeId reader(ValueId value) const { return consumers_[static_cast<std::size_t>(value)][0]; }
+  NodeId reader(ValueId value) const { return consumers_[value][0]; }
   /// Of a node with two inputs: if one of them is a uniform constant, the other one and that constant.
   struct WithConstant {
     ValueId other = kNone;
@@ -41,7 +41,7 @@ class Matcher {
   void multiply(Product& product, ValueId value, double power, bool is_root) const;
 
   const Graph& graph_;
-  std::vector<std::vector<NodeId>> consumers_;
+  Consumers consumers_;
   std::vector<bool> is_result_;
 };
 

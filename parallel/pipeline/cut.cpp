@@ -78,7 +78,7 @@ Chain chain_of(const Graph& graph, const std::vector<bool>& aside) {
   for (std::size_t from = 0; from < chain.nodes.size(); ++from) {
     for (const ValueId output : graph.node(chain.nodes[from]).outputs) {
       int last = -1;
-      for (const NodeId reader : consumers[index(output)]) last = std::max(last, place[index(reader)]);
+      for (const NodeId reader : consumers[output]) last = std::max(last, place[index(reader)]);
       const Value& value = graph.value(output);
       const auto size = static_cast<double>(value.shape.num_elements()) * static_cast<double>(size_of(value.dtype));
       // It is a message of its own, and its gradient comes back.
@@ -196,7 +196,7 @@ std::vector<int> stages_of_ends(const Graph& graph, const Chain& chain, const st
     if (graph.node(id).phase != Phase::forward || !aside[index(id)]) continue;
     int first = num_stages - 1;
     for (const ValueId output : graph.node(id).outputs) {
-      for (const NodeId reader : consumers[index(output)]) {
+      for (const NodeId reader : consumers[output]) {
         if (graph.node(reader).phase == Phase::forward) first = std::min(first, stages[index(reader)]);
       }
     }

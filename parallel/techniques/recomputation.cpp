@@ -69,7 +69,7 @@ class Attentions {
     NodeId at = core.front();
     while (!is_product(graph_.node(at))) {
       NodeId next = kNone;
-      for (const NodeId reader : consumers_[index(graph_.node(at).outputs[0])])
+      for (const NodeId reader : consumers_[graph_.node(at).outputs[0]])
         if (graph_.node(reader).phase == Phase::forward) next = reader;
       if (next == kNone) return false;
       core.push_back(at = next);
@@ -82,7 +82,7 @@ class Attentions {
   }
 
   const Graph& graph_;
-  std::vector<std::vector<NodeId>> consumers_;
+  Consumers consumers_;
   Segments segments_;
 };
 
@@ -126,7 +126,7 @@ class Recomputer {
     for (ValueId id = 0; id < graph_.num_values(); ++id) {
       const NodeId producer = graph_.value(id).producer;
       if (producer == kNone) continue;
-      for (const NodeId reader : consumers[index(id)]) {
+      for (const NodeId reader : consumers[id]) {
         const bool is_outside = segments_[index(reader)] != segments_[index(producer)];
         if (graph_.node(reader).phase == Phase::forward && is_outside) kept_[index(id)] = true;
       }

@@ -77,7 +77,7 @@ class Fusion {
   }
 
   bool is_read_before(NodeId id, ValueId value) const {
-    return std::ranges::any_of(readers_[index(value)], [&](NodeId reader) { return reader < id; });
+    return std::ranges::any_of(readers_[value], [&](NodeId reader) { return reader < id; });
   }
 
   /// A product with a matrix w, of a that is not transposed.
@@ -199,7 +199,7 @@ class Fusion {
   Graph& graph_;
   std::span<const int> stages_;
   Matcher matcher_;
-  std::vector<std::vector<NodeId>> readers_;        ///< by value
+  Consumers readers_;
   std::map<ValueId, std::vector<NodeId>> sums_of_;  ///< SumTo nodes by what they sum, under its first shape
   std::vector<NodeId> whole_;                       ///< by node: its origin before any became one
   std::vector<NodeId> taken_by_;                    ///< by node: the one behind it that computes it too, or kNone

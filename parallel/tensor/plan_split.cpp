@@ -190,7 +190,8 @@ class Planner {
       if (std::find(candidates.begin(), candidates.end(), s) == candidates.end()) candidates.push_back(s);
     };
     if (mode_ == SplitMode::gather) return candidates;
-    std::vector<NodeId> front = consumers_[index(node.outputs[0])];
+    const std::span<const NodeId> readers = consumers_[node.outputs[0]];
+    std::vector<NodeId> front(readers.begin(), readers.end());
     std::int64_t pieces = 1;
     for (std::size_t at = 0; at < front.size() && at < kTrialNodes; ++at) {
       const Node& next = graph_.node(front[at]);
@@ -208,7 +209,7 @@ class Planner {
       }
       if (op == "MatMul" || op == "Attention" || op == "PackedAttention" || op == "LayerNorm") continue;
       for (const ValueId output : next.outputs) {
-        for (const NodeId reader : consumers_[index(output)]) {
+        for (const NodeId reader : consumers_[output]) {
           if (graph_.node(reader).phase == Phase::forward) front.push_back(reader);
         }
       }
@@ -365,7 +366,7 @@ class Planner {
   const Graph& graph_;
   SplitMode mode_;
   const SplitWishes* wishes_;
-  std::vector<std::vector<NodeId>> consumers_;
+  Consumers consumers_;
   std::vector<bool> free_;  ///< parameters and states whose division is still open
   std::vector<Sharding> hints_;
   SplitPlan plan_;

@@ -78,8 +78,8 @@ class Writer {
   /// of the step. What is used in several places, which may be of several stages, has a sum of its own, and stays with
   /// it.
   bool may_be_summed_last(ValueId parameter, ValueId gradient) const {
-    return plan_.by_sequence && native(gradient).is_partial() && consumers_[index(gradient)].empty() &&
-           std::ranges::count_if(consumers_[index(parameter)],
+    return plan_.by_sequence && native(gradient).is_partial() && consumers_[gradient].empty() &&
+           std::ranges::count_if(consumers_[parameter],
                                  [&](NodeId reader) { return graph_.node(reader).phase == Phase::forward; }) == 1;
   }
 
@@ -261,7 +261,7 @@ class Writer {
   /// Sums and gathers go right behind what they move, so that they overlap whatever comes before their reader.
   void move_early(ValueId id) {
     if (native(id).is_replicate() || (plan_.by_sequence && native(id).is_shard())) return;
-    for (const NodeId reader : consumers_[index(id)]) {
+    for (const NodeId reader : consumers_[id]) {
       const Node& node = graph_.node(reader);
       for (std::size_t i = 0; i < node.inputs.size(); ++i) {
         const Sharding& wanted = plan_.chosen[index(reader)].inputs[i];
@@ -305,7 +305,7 @@ class Writer {
   const Graph& graph_;
   const SplitPlan& plan_;
   TensorPlace place_;
-  std::vector<std::vector<NodeId>> consumers_;
+  Consumers consumers_;
   SplitGraph result_;
   std::vector<Node> nodes_;
   /// By value, and whether for gradients of what is gathered for each pass.

@@ -33,7 +33,8 @@ TEST(OnnxTies, MakeOneParameterOfTwo) {
   const Graph tied = model->build({.batch = 2, .dims = {}, .ties = {{"tok.weight", "onnx::MatMul_327"}}, .unties = {}});
   EXPECT_EQ(tied.find_value("onnx::MatMul_327"), kNone);
   const ValueId weight = tied.find_value("tok.weight");
-  const auto readers = tied.consumers()[static_cast<std::size_t>(weight)];
+  const Consumers consumers = tied.consumers();
+  const std::span<const NodeId> readers = consumers[weight];
   ASSERT_EQ(readers.size(), 2U);
   EXPECT_EQ(tied.node(readers[0]).op->name, "Transpose");
   EXPECT_EQ(tied.shape(tied.output), (Shape{2, 16, 128}));
