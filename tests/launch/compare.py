@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs are compared with the graphs that are generated for them: no task more or less on either side, a replay of the
-measured tasks gives the measured step, what runs differ by is divided over kinds of tasks, and what is wrong in a run's
-folder is said.
+measured tasks gives the measured step, what runs differ by is divided over kinds of tasks, a slow link is found, and
+what is wrong in a run's folder is said.
 
     tests/launch/compare.py [--binary PATH]
 """
@@ -27,6 +27,7 @@ RUNS = [
 ]
 REPLAY = 0.03  # of the measured step: what the engine itself may be off
 PLANTED_US = 7000  # by which the last task of a run is made longer
+LATENCY_MS = 300  # of a slow link: a busy machine alone makes no all-reduce wait that long
 
 
 def execute(arguments, *options):
@@ -97,6 +98,21 @@ def check_runs(arguments, folder):
     assert all(abs(other["difference_ms"][1]) < 1e-6 for other in others), others
 
 
+def check_slow_link(arguments, folder):
+    """It shows as exposed communication of its axis: in the breakdown of each step, and beside a run without it."""
+    for name, link in (("quick", []), ("slow_link", ["--shape-link", f"{1000 * LATENCY_MS},1000:d"])):
+        train(arguments, ["--d", "2", *link], folder / name)
+    for line in (folder / "slow_link" / "ranks.jsonl").read_text().splitlines():
+        step = json.loads(line)
+        assert step["comm_kind_ms"]["all_reduce d"] >= LATENCY_MS <= step["exposed_comm_ms"], step
+    result = execute(arguments, "compare", folder / "quick", folder / "slow_link", "--json")
+    kinds = {kind["name"]: kind for kind in json.loads(result.stdout)["kinds"]}
+    assert kinds["all_reduce d"]["ms"][1] >= LATENCY_MS, kinds
+    assert kinds["all_reduce d"]["difference_ms"][1] > LATENCY_MS, kinds  # it sends two after each other
+    lines = [(folder / run / "steps.jsonl").read_text().splitlines() for run in ("quick", "slow_link")]
+    assert len({tuple(json.loads(line)["loss"] for line in of_run) for of_run in lines}) == 1, "it changes the losses"
+
+
 def check_prediction(arguments):
     options = ["--d", 2, "--p", 2, "--t", 2, "--hardware", "a100-80g", "--json"]
     result = execute(arguments, "simulate", *SMALL, *options)
@@ -119,6 +135,7 @@ def main():
         for number, options in enumerate(RUNS):
             check_run(arguments, options, Path(folder) / str(number))
         check_runs(arguments, Path(folder))
+        check_slow_link(arguments, Path(folder))
         check_refusals(arguments, Path(folder) / "0")
     check_prediction(arguments)
 
