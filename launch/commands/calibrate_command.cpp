@@ -82,6 +82,13 @@ int ranks_on_cores(std::span<const Crowd> crowds) {
   return ranks;
 }
 
+/// All ranks along the axis that --shape-link names: groups of any size have such links.
+LayoutConfig layout_along(char axis, int world_size) {
+  LayoutConfig layout;
+  if (axis != 0) (axis == 'd' ? layout.d : axis == 'p' ? layout.p : layout.t) = world_size;
+  return layout;
+}
+
 class Calibration {
  public:
   Calibration(const Command& command, Terminal& terminal)
@@ -97,6 +104,7 @@ class Calibration {
     if (!world.processes) require_writable();
     Config config = config_;
     config.threads = 1;
+    if (config.shaped_link) config.layout = layout_along(config.shaped_link->axis, world.size);
     const std::vector<Crowd> crowds = crowds_of(config_, cores, world.ranks_on_node);
     run_ranks(config, world, [&](Communicator& comm) { run_rank(comm, crowds); });
   }
