@@ -106,11 +106,13 @@ void clear_messages(Message& message) {
   }
 }
 
-/// Parsing into a message appends to its repeated fields, known or not.
+/// Parsing into a message appends to its repeated fields, known or not. The bytes have a name, since protobuf takes a
+/// temporary by a template, whose symbol Clang 19 spells otherwise than the GCC that protobuf's packages come from.
 template <typename Field>
 void add_message(google::protobuf::MessageLite& message, const google::protobuf::MessageLite& part) {
   google::protobuf::UnknownFieldSet fields;
-  fields.AddLengthDelimited(Field::kNumber, part.SerializeAsString());
+  const std::string bytes = part.SerializeAsString();
+  fields.AddLengthDelimited(Field::kNumber, bytes);
   DML_ASSERT(message.MergeFromString(bytes_of_fields(fields)), "a message that was made here");
 }
 
