@@ -16,7 +16,8 @@ namespace {
 
 constexpr int kNotFound = 127;  // of a shell that finds no such program
 
-/// A file of the given content that is gone when this is.
+/// A file of the given parts that is gone when this is. Each begins a line: Graphviz 14 passes over a graph that does
+/// not.
 class TemporaryFile {
  public:
   explicit TemporaryFile(const std::vector<std::string>& parts)
@@ -25,8 +26,10 @@ class TemporaryFile {
     const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(descriptor < 0 ? nullptr : fdopen(descriptor, "w"),
                                                                &std::fclose);
     bool is_whole = file != nullptr;
-    for (const std::string& part : parts)
-      is_whole = is_whole && std::fwrite(part.data(), 1, part.size(), file.get()) == part.size();
+    for (const std::string& part : parts) {
+      is_whole = is_whole && std::fwrite(part.data(), 1, part.size(), file.get()) == part.size() &&
+                 std::fputc('\n', file.get()) != EOF;
+    }
     if (!is_whole || std::fflush(file.get()) != 0)
       throw IoError(fmt::format("the temporary file '{}' cannot be written", path_));
   }
