@@ -153,7 +153,7 @@ class ExternalData : public testing::Test {
     }
     const std::string path = folder_ / "model" / "m.onnx";
     std::ofstream stream(path, std::ios::binary);
-    proto.SerializeToOstream(&stream);
+    EXPECT_TRUE(proto.SerializeToOstream(&stream));
     stream.close();
     return error_of([&] { OnnxModel::load(path)->build({.batch = 2, .dims = {}, .ties = {}, .unties = {}}); });
   }
