@@ -55,6 +55,20 @@ TEST(NcclNames, communicators_used_in_different_order) {
       << outcome.errors;
 }
 
+TEST(NcclNames, no_wait_of_what_was_issued_long_before_its_turn) {
+  setenv("EMULATOR_HANG_S", "4", 1);
+  const auto late = [](Rank& r) {
+    float* const x = r.put(std::vector<float>(8));
+    CHECK_NCCL(ncclAllReduce(x, x, 8, ncclFloat32, ncclSum, r.comm, r.stream));
+    usleep(2'300'000);  // more than half of the time after which a wait is a hang
+    CHECK_CUDA(cudaStreamSynchronize(r.stream));
+  };
+  const Outcome outcome = run_world(World::processes, 2, late, true, "lazy");
+  unsetenv("EMULATOR_HANG_S");
+  expect_success(outcome);
+  EXPECT_EQ(outcome.errors.find("waits in"), std::string::npos) << outcome.errors;
+}
+
 /// Two communicators on streams of their own, which the ranks use in different orders.
 void use_in_different_orders(Rank& r) {
   ncclComm_t other = nullptr;

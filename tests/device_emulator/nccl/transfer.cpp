@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <variant>
 
 #include "tests/device_emulator/emulator.h"
@@ -40,6 +41,7 @@ class Execution {
   Execution& operator=(const Execution&) = delete;
 
   bool poll() {
+    if (!begun_) begun_ = Clock::now();
     const std::unique_lock lock(communicator_->running, std::try_to_lock);
     if (!lock) return false;
     if (communicator_->is_aborted()) return finish();
@@ -99,7 +101,7 @@ class Execution {
 
   /// Half the time after which the device calls a wait a hang: what this rank and its peers do.
   bool report_if_stuck() {
-    const std::chrono::duration<double> waited = Clock::now() - begun_;
+    const std::chrono::duration<double> waited = Clock::now() - *begun_;
     if (reported_ || waited.count() < settings().hang_seconds / 2) return false;
     reported_ = true;
     std::string text = "emulator: NCCL: rank " + std::to_string(communicator_->rank()) + " waits in " + name_ +
@@ -117,7 +119,7 @@ class Execution {
   std::uint64_t turn_, number_ = 0;
   std::string name_;
   std::vector<Part> parts_;
-  Clock::time_point begun_ = Clock::now();
+  std::optional<Clock::time_point> begun_;  // when its stream came to it
   bool said_ = false, reported_ = false;
 };
 
