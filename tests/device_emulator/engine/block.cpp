@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <condition_variable>
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <numeric>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/device_emulator/emulator.h"
@@ -52,6 +55,12 @@ struct Warp {
   unsigned alive = 0;
 };
 
+/// What a thread of the operating system keeps: its own stack, and the shared memory of its blocks.
+struct OfThread {
+  Fiber main;
+  SharedMemory shared;
+};
+
 class Runner {
  public:
   void run(const Launch& launch, const void* arguments);
@@ -90,27 +99,66 @@ class Runner {
   std::vector<unsigned> start_order_;
   std::vector<Thread*> ready_;  // a queue: from first_ready_ on
   std::size_t first_ready_ = 0;
-  Fiber main_;
+  OfThread* own_ = nullptr;  // of the thread that runs the grid
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<Fiber*> idle_;
   Fiber* entering_ = nullptr;
   int votes_[3] = {};
   int results_[3] = {};
-  SharedMemory shared_;
   SharedRaces races_;
   std::array<Allocation, 8> known_allocations_;  // that accesses were in lately
   std::size_t next_known_ = 0;
   std::mt19937_64 random_;
 };
 
-thread_local std::unique_ptr<Runner> owned_runner;
-__thread Runner* runner;  // the same, without a look whether it is initialised
+/// Each belongs to a thread of the operating system for as long as a grid runs.
+class Runners {
+ public:
+  std::unique_ptr<Runner> take() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return !idle_.empty() || num_made_ < kMost; });
+    if (idle_.empty()) {
+      ++num_made_;
+      return std::make_unique<Runner>();
+    }
+    std::unique_ptr<Runner> taken = std::move(idle_.back());
+    idle_.pop_back();
+    return taken;
+  }
+  void give_back(std::unique_ptr<Runner> runner) {
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(runner));
+    changed_.notify_one();
+  }
+
+ private:
+#if defined(__SANITIZE_THREAD__)
+  // A runner has up to 1024 fibers. ThreadSanitizer knows 8128 of them, and needs nine mappings for each, of which
+  // Linux gives a process 65530.
+  static constexpr std::size_t kMost = 4;
+#else
+  static constexpr std::size_t kMost = ~std::size_t{0};
+#endif
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::unique_ptr<Runner>> idle_;
+  std::size_t num_made_ = 0;
+};
+
+Runners& runners() {
+  static auto* all = new Runners;  // lives until the process has ended: threads of the device may still use it
+  return *all;
+}
+
+__thread Runner* runner;  // of the grid that this thread runs
 
 std::string text_of(const Site& site) {
   return " " + std::string(site.file) + ":" + std::to_string(site.line) + ":" + std::to_string(site.column);
 }
 
 void Runner::run(const Launch& launch, const void* arguments) {
+  static thread_local OfThread own;
+  own_ = &own;
   launch_ = &launch;
   arguments_ = arguments;
   num_threads_ = launch.block.x * launch.block.y * launch.block.z;
@@ -123,9 +171,9 @@ void Runner::run(const Launch& launch, const void* arguments) {
   start_order_.resize(num_threads_);
   std::iota(start_order_.begin(), start_order_.end(), 0u);
   if (order == Order::reverse) std::reverse(start_order_.begin(), start_order_.end());
-  shared_.prepare(*launch.kernel, launch.dynamic_shared_bytes);
+  own_->shared.prepare(*launch.kernel, launch.dynamic_shared_bytes);
   known_allocations_.fill({});
-  running_block = {{}, launch.block, launch.grid, shared_.dynamic()};
+  running_block = {{}, launch.block, launch.grid, own_->shared.dynamic()};
   unsigned x = 0, y = 0, z = 0;
   for (unsigned i = 0; i < num_threads_; ++i) {
     Thread& thread = threads_[i];
@@ -158,11 +206,11 @@ void Runner::run(const Launch& launch, const void* arguments) {
 
 void Runner::run_block(uint3 index) {
   running_block.index = index;
-  shared_.poison();
-  races_.begin_block(shared_.bytes(), (num_threads_ + kLanes - 1) / kLanes);
+  own_->shared.poison();
+  races_.begin_block(own_->shared.bytes(), (num_threads_ + kLanes - 1) / kLanes);
   reset_block();
-  work(main_);
-  if (const std::string fault = shared_.fault(); !fault.empty()) violation(fault);
+  work(own_->main);
+  if (const std::string fault = own_->shared.fault(); !fault.empty()) violation(fault);
 }
 
 void Runner::reset_block() {
@@ -201,12 +249,12 @@ void Runner::work(Fiber& self) {
       start(threads_[start_order_[num_started_++]], self);
     } else if (num_ended_ < num_threads_) {
       stuck();
-    } else if (&self == &main_) {
+    } else if (&self == &own_->main) {
       return;
     } else {
-      std::erase(idle_, &main_);
+      std::erase(idle_, &own_->main);
       idle_.push_back(&self);
-      self.switch_to(main_);
+      self.switch_to(own_->main);
     }
   }
 }
@@ -388,7 +436,7 @@ void Runner::check_device_access(const void* address, std::size_t bytes, bool is
 
 void Runner::note_access(const void* address, std::size_t bytes, bool is_write) {
   if (launch_ == nullptr || running_thread == nullptr) return;  // host code of the kernels' library
-  if (const auto offset = shared_.offset_of(address)) {
+  if (const auto offset = own_->shared.offset_of(address)) {
     check_shared_access(*offset, bytes, is_write);
   } else if (is_device_memory(address)) {
     check_device_access(address, bytes, is_write);
@@ -398,11 +446,11 @@ void Runner::note_access(const void* address, std::size_t bytes, bool is_write) 
 }  // namespace
 
 void run_grid(const Launch& launch, const void* arguments) {
-  if (runner == nullptr) {
-    owned_runner = std::make_unique<Runner>();
-    runner = owned_runner.get();
-  }
+  std::unique_ptr<Runner> taken = runners().take();
+  runner = taken.get();
   runner->run(launch, arguments);
+  runner = nullptr;
+  runners().give_back(std::move(taken));
 }
 
 long long clock_of_device() {
