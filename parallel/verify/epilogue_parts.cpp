@@ -101,7 +101,8 @@ std::vector<OperationPart> parts_of(const Graph& whole, const Graph& divided, co
   if (node.op->name == "LinearParamGrad") parts = parts_of_param_gradient(whole, divided, node, origin);
   if (node.op->name == "LinearGelu") parts = parts_of_linear_gelu(whole, node, origin);
   if (node.op->name == "LinearGeluGrad") parts = parts_of_linear_gelu_gradient(whole, node, origin);
-  return parts.empty() ? Parts{{node, origin}} : parts;
+  if (parts.empty()) parts.push_back({node, origin});
+  return parts;
 }
 
 }  // namespace dml
