@@ -113,7 +113,10 @@ void on_fault(int signal, siginfo_t* info, void*) {
 void install_handler() {
   static char stack[64 << 10];  // for faults at the end of a fiber's stack
   const stack_t alternate{stack, 0, sizeof stack};
-  sigaltstack(&alternate, nullptr);
+  stack_t present{};
+  sigaltstack(nullptr, &present);
+  // AddressSanitizer gives each thread one, and takes back what it finds there.
+  if ((present.ss_flags & SS_DISABLE) != 0) sigaltstack(&alternate, nullptr);
   struct sigaction action {};
   action.sa_sigaction = on_fault;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
