@@ -105,7 +105,7 @@ NcclCommunicator::~NcclCommunicator() {
       std::uncaught_exceptions() == 0 && std::all_of(pending_.begin(), pending_.end(), [](const Pending& pending) {
         return cudaEventQuery(pending.end.get()) == cudaSuccess;
       });
-  if (!has_ended) return;
+  if (!has_ended || GiveBackGraph::failed) return;
   if (nccl().finalize(comm_.get()) != ncclSuccess) {
     // Finalizing may go on by itself, as making it did.
     try {

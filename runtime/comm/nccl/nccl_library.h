@@ -5,6 +5,8 @@
 
 #include <nccl.h>
 
+#include "runtime/device/cuda/owned.h"
+
 namespace dml::cuda {
 
 struct Nccl {
@@ -32,9 +34,12 @@ struct Nccl {
 /// Throws DeviceError where there is no NCCL 2.
 const Nccl& nccl();
 
-/// A communicator that nobody has finalized is aborted: its other ranks may never come.
+/// A communicator that nobody has finalized is aborted: its other ranks may never come. Where a graph stayed, NCCL
+/// would wait for it, so it stays as well.
 struct AbortComm {
-  void operator()(ncclComm_t comm) const { static_cast<void>(nccl().abort(comm)); }
+  void operator()(ncclComm_t comm) const {
+    if (!GiveBackGraph::failed) static_cast<void>(nccl().abort(comm));
+  }
 };
 using OwnedComm = std::unique_ptr<ncclComm, AbortComm>;
 

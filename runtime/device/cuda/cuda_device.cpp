@@ -228,7 +228,7 @@ void CudaDevice::drop_recordings() noexcept {
   if (is_recording_) {
     cudaGraph_t unfinished = nullptr;
     static_cast<void>(cudaStreamEndCapture(queue_.stream, &unfinished));
-    if (unfinished != nullptr) static_cast<void>(cudaGraphDestroy(unfinished));
+    OwnedGraph(unfinished).reset();
   }
   if (const auto graph = recording_.lock()) graph->reset();
 }
